@@ -1,0 +1,163 @@
+package inside
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// call1 executes one system call inside and waits for its result.
+func (in *Child) call1(name, object string, nr uintptr, args ...any) (int, error) {
+	p := in.NewProgram()
+	res := p.Add(name, object, nr, args...)
+	if err := p.Run(); err != nil {
+		return -1, err
+	}
+	return p.Value(res), nil
+}
+
+func (in *Child) do(name, object string, nr uintptr, args ...any) error {
+	_, err := in.call1(name, object, nr, args...)
+	return err
+}
+
+// The calls below are those of the manual pages, with close-on-exec forced on
+// every fd: no fork of the parent may carry one of them into another program.
+// The fds are the parent's too; it can close, fstat and read them itself.
+
+// Openat2 opens path below dir (openat2(2)); resolve are RESOLVE_* flags.
+func (in *Child) Openat2(dir int, path string, flags uint64, mode uint64, resolve uint64) (int, error) {
+	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Mode: mode, Resolve: resolve}
+	return in.call1("open", path, unix.SYS_OPENAT2, dir, path, bytesOf(&how), unix.SizeofOpenHow)
+}
+
+// Fsopen makes a context for a new file system (fsopen(2)).
+func (in *Child) Fsopen(fstype string) (int, error) {
+	return in.call1("fsopen", fstype, unix.SYS_FSOPEN, fstype, unix.FSOPEN_CLOEXEC)
+}
+
+// FsconfigFlag sets an option without a value (fsconfig(2)).
+func (in *Child) FsconfigFlag(fs int, key string) error {
+	return in.do("fsconfig", key, unix.SYS_FSCONFIG, fs, unix.FSCONFIG_SET_FLAG, key, nil, 0)
+}
+
+// FsconfigString sets an option to a value (fsconfig(2)).
+func (in *Child) FsconfigString(fs int, key, value string) error {
+	return in.do("fsconfig", key+"="+value, unix.SYS_FSCONFIG, fs, unix.FSCONFIG_SET_STRING, key, value, 0)
+}
+
+// FsconfigCreate makes the superblock (fsconfig(2)).
+func (in *Child) FsconfigCreate(fs int) error {
+	return in.do("fsconfig", "create", unix.SYS_FSCONFIG, fs, unix.FSCONFIG_CMD_CREATE, nil, nil, 0)
+}
+
+// Fsmount makes a detached mount of the superblock; attrs are MOUNT_ATTR_*.
+func (in *Child) Fsmount(fs int, attrs uint64) (int, error) {
+	return in.call1("fsmount", "", unix.SYS_FSMOUNT, fs, unix.FSMOUNT_CLOEXEC, attrs)
+}
+
+// OpenTree opens path, or with OPEN_TREE_CLONE a detached copy of the mount
+// there (open_tree(2)).
+func (in *Child) OpenTree(dir int, path string, flags uint64) (int, error) {
+	return in.call1("open_tree", path, unix.SYS_OPEN_TREE, dir, path, flags|unix.OPEN_TREE_CLOEXEC)
+}
+
+// MountSetattr changes the mount that fd is the root of (mount_setattr(2));
+// flags may be AT_RECURSIVE.
+func (in *Child) MountSetattr(fd int, flags int, attr unix.MountAttr) error {
+	return in.do("mount_setattr", "", unix.SYS_MOUNT_SETATTR, fd, "", unix.AT_EMPTY_PATH|flags, bytesOf(&attr), unix.MOUNT_ATTR_SIZE_VER0)
+}
+
+// MoveMount attaches the mount that fd is the root of to the place that
+// target stands for (move_mount(2)).
+func (in *Child) MoveMount(fd, target int) error {
+	return in.do("move_mount", "", unix.SYS_MOVE_MOUNT, fd, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// SetPropagation changes the propagation of the mount at path, which the
+// child's working directory and root decide (mount(2)).
+func (in *Child) SetPropagation(path string, flags uintptr) error {
+	return in.do("mount", path, unix.SYS_MOUNT, nil, path, nil, flags, nil)
+}
+
+// Unmount takes a mount away (umount2(2)).
+func (in *Child) Unmount(path string, flags int) error {
+	return in.do("umount", path, unix.SYS_UMOUNT2, path, flags)
+}
+
+// PivotRoot makes newRoot the root (pivot_root(2)).
+func (in *Child) PivotRoot(newRoot, putOld string) error {
+	return in.do("pivot_root", newRoot, unix.SYS_PIVOT_ROOT, newRoot, putOld)
+}
+
+// Fchdir changes the working directory to what dir stands for.
+func (in *Child) Fchdir(dir int, object string) error {
+	return in.do("fchdir", object, unix.SYS_FCHDIR, dir)
+}
+
+// Chdir changes the working directory.
+func (in *Child) Chdir(path string) error { return in.do("chdir", path, unix.SYS_CHDIR, path) }
+
+// Chroot changes the root to a path below the working directory.
+func (in *Child) Chroot(path string) error { return in.do("chroot", path, unix.SYS_CHROOT, path) }
+
+// Mkdirat makes the directory name in dir.
+func (in *Child) Mkdirat(dir int, name string, mode uint32) error {
+	return in.do("mkdir", name, unix.SYS_MKDIRAT, dir, name, int(mode))
+}
+
+// Mknodat makes the node name in dir; mode has the type, dev is makedev's.
+func (in *Child) Mknodat(dir int, name string, mode uint32, dev uint64) error {
+	return in.do("mknod", name, unix.SYS_MKNODAT, dir, name, int(mode), dev)
+}
+
+// Symlinkat makes the symbolic link name in dir.
+func (in *Child) Symlinkat(target string, dir int, name string) error {
+	return in.do("symlink", name, unix.SYS_SYMLINKAT, target, dir, name)
+}
+
+// Unlinkat removes name from dir; flags may be AT_REMOVEDIR.
+func (in *Child) Unlinkat(dir int, name string, flags int) error {
+	return in.do("unlink", name, unix.SYS_UNLINKAT, dir, name, flags)
+}
+
+// Fchownat changes the owner of name in dir, of dir itself if name is "";
+// ids are the child's. A symbolic link is not followed.
+func (in *Child) Fchownat(dir int, name string, uid, gid int) error {
+	return in.do("chown", name, unix.SYS_FCHOWNAT, dir, name, uid, gid, unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// Fchmodat changes the mode of name in dir, which must not be a link.
+func (in *Child) Fchmodat(dir int, name string, mode uint32) error {
+	return in.do("chmod", name, unix.SYS_FCHMODAT, dir, name, int(mode))
+}
+
+// Sethostname sets the name of the UTS namespace.
+func (in *Child) Sethostname(name string) error {
+	return in.do("sethostname", name, unix.SYS_SETHOSTNAME, name, len(name))
+}
+
+// Setdomainname sets the NIS domain name of the UTS namespace.
+func (in *Child) Setdomainname(name string) error {
+	return in.do("setdomainname", name, unix.SYS_SETDOMAINNAME, name, len(name))
+}
+
+// Write writes all of data to fd with one call, as files of /proc want it.
+func (in *Child) Write(fd int, object, data string) error {
+	_, err := in.call1("write to", object, unix.SYS_WRITE, fd, data, len(data))
+	return err
+}
+
+// Setns enters the namespace that fd stands for (setns(2)).
+func (in *Child) Setns(fd int, object string, flag uintptr) error {
+	return in.do("setns", object, unix.SYS_SETNS, fd, flag)
+}
+
+// Unshare enters new namespaces (unshare(2)).
+func (in *Child) Unshare(object string, flags uintptr) error {
+	return in.do("unshare", object, unix.SYS_UNSHARE, flags)
+}
+
+// JoinSessionKeyring replaces the session keyring by an anonymous one
+// (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING).
+func (in *Child) JoinSessionKeyring(name string) (int, error) {
+	return in.call1("keyctl", "join session keyring "+name, unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, name)
+}

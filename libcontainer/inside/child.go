@@ -1,0 +1,115 @@
+package inside
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+const (
+	sysFutex     = syscall.SYS_FUTEX
+	sysExitGroup = syscall.SYS_EXIT_GROUP
+
+	futexWait = 0 // not FUTEX_PRIVATE: two address spaces
+	futexWake = 1
+)
+
+// fork makes the child: the parent gets its pid, the child never returns.
+// stack is an address in the frame that the child goes on with.
+//
+// The child is a copy of one thread of a Go process, with no runtime that
+// works: no heap, no scheduler, no stack that could grow. Hence everything
+// here and in loop is nosplit, allocates nothing and calls nothing but
+// RawSyscall and RawSyscall6; TestChildCode disassembles the binary to hold
+// it to that.
+//
+// All signals are blocked around clone3, so the child is born with all of
+// them blocked: no handler of the Go runtime can ever run in it.
+//
+//go:nosplit
+//go:norace
+//go:noinline
+//go:nocheckptr
+func fork(r *region) (pid uintptr, stack uintptr, errno syscall.Errno) {
+	all, old := ^uint64(0), uint64(0)
+	stack = uintptr(unsafe.Pointer(&old))
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+	pid, _, errno = syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&r.clone)), unsafe.Sizeof(r.clone), 0)
+	if errno == 0 && pid == 0 {
+		loop(r)
+	}
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&old)), 0, 8, 0, 0)
+	return pid, stack, errno
+}
+
+// loop is the child's life: wait for a program, execute its calls one after
+// the other, tell the parent. It ends with the execve of the last program,
+// or when the parent is gone.
+//
+// A slot is read into locals before its call: clone3 hands over to a copy,
+// which shares the region, and the one that gets a pid back must leave
+// without touching it.
+//
+//go:nosplit
+//go:norace
+//go:noinline
+//go:nocheckptr
+func loop(r *region) {
+	seen := uint32(0)
+	for {
+		for load(&r.posted) == seen {
+			_, _, errno := syscall.RawSyscall6(sysFutex, uintptr(unsafe.Pointer(&r.posted)), futexWait, uintptr(seen),
+				uintptr(unsafe.Pointer(&r.tick)), 0, 0)
+			if errno != syscall.ETIMEDOUT {
+				continue
+			}
+			n, _, _ := syscall.RawSyscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&r.parent)), 1,
+				uintptr(unsafe.Pointer(&r.now)), 0, 0, 0)
+			if n == 1 {
+				syscall.RawSyscall(sysExitGroup, exitOrphan, 0, 0)
+			}
+		}
+		seen++
+
+		i, count, epilogue := uint32(0), r.count, r.epilogue
+		for i < count {
+			s := &r.slots[i&slotMask]
+			nr, refs, accept := s.nr, s.refs, s.accept
+			a0, a1, a2, a3, a4, a5 := s.args[0], s.args[1], s.args[2], s.args[3], s.args[4], s.args[5]
+			if refs != 0 {
+				if k := refs & refMask; k != 0 {
+					a0 = r.slots[(k-1)&slotMask].ret
+				}
+				if k := refs >> refBits & refMask; k != 0 {
+					a1 = r.slots[(k-1)&slotMask].ret
+				}
+				if k := refs >> (2 * refBits) & refMask; k != 0 {
+					a2 = r.slots[(k-1)&slotMask].ret
+				}
+				if k := refs >> (3 * refBits) & refMask; k != 0 {
+					a3 = r.slots[(k-1)&slotMask].ret
+				}
+				if k := refs >> (4 * refBits) & refMask; k != 0 {
+					a4 = r.slots[(k-1)&slotMask].ret
+				}
+			}
+			ret, _, errno := syscall.RawSyscall6(nr, a0, a1, a2, a3, a4, a5)
+			if nr == sysClone3 && errno == 0 && ret != 0 {
+				syscall.RawSyscall(sysExitGroup, 0, 0, 0)
+			}
+			s.ret, s.errno = ret, uintptr(errno)
+			i++
+			if errno != 0 && uintptr(errno) != accept {
+				if r.failed.slot == 0 {
+					r.failed.slot, r.failed.errno = i, uint32(errno)
+				}
+				i, epilogue = epilogue, 0
+				if i == 0 {
+					break
+				}
+			}
+		}
+
+		store(&r.finished, seen)
+		syscall.RawSyscall6(sysFutex, uintptr(unsafe.Pointer(&r.finished)), futexWake, 1, 0, 0, 0)
+	}
+}
