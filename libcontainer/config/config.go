@@ -32,6 +32,10 @@ type Config struct {
 	Cgroup  Cgroup
 	Process *Process // nil: the container can be created, not started
 	Hooks   Hooks
+
+	// Warnings say what config.json asks for and this container will not
+	// have although the specification forbids to refuse it; for the log.
+	Warnings []string
 }
 
 // Has reports whether the container gets or joins a namespace of this type

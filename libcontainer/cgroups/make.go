@@ -1,0 +1,181 @@
+package cgroups
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	oci "github.com/opencontainers/cgroups"
+	_ "github.com/opencontainers/cgroups/devices" // device rules: v1's files, v2's BPF program
+	"github.com/opencontainers/cgroups/fs"
+	"github.com/opencontainers/cgroups/fs2"
+	"golang.org/x/sys/unix"
+)
+
+// tries bounds the loops that lose a race against the removal of the shared
+// parent; each turn needs another container to end at that very moment.
+const tries = 100
+
+// Make creates the directories and sets the limits, before any process is
+// there. When it fails it removes what it has made, and Destroy has nothing
+// left to do.
+func (c *Cgroup) Make() error {
+	made, err := c.makeDirs()
+	if err == nil {
+		err = c.configure()
+	}
+	if err == nil {
+		return nil
+	}
+	for _, dir := range slices.Backward(made) {
+		// A parent that another container has settled in meanwhile stays.
+		_ = unix.Rmdir(dir)
+	}
+	c.paths = nil
+	return err
+}
+
+// makeDirs creates every directory before anything is written, for a parent
+// cannot vanish any more once it has a child. It returns what it has made,
+// parents first, on errors too.
+func (c *Cgroup) makeDirs() (made []string, err error) {
+	for _, dir := range c.dirs() {
+		dirs, err := makeDir(dir)
+		made = append(made, dirs...)
+		if err != nil {
+			return made, err
+		}
+		if err := checkEmpty(dir); err != nil {
+			return made, err
+		}
+	}
+	return made, nil
+}
+
+// makeDir is mkdir -p. Each turn starts again from where something exists,
+// as another container may end at any time and take the parent with it.
+func makeDir(dir string) (made []string, err error) {
+	for range tries {
+		for _, d := range missing(dir) {
+			err = os.Mkdir(d, 0o755)
+			if errors.Is(err, os.ErrExist) {
+				err = nil
+			} else if err == nil {
+				made = append(made, d)
+			}
+			if err != nil {
+				break
+			}
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+	}
+	if err != nil {
+		return made, fmt.Errorf("create cgroup: %w", err)
+	}
+	return made, nil
+}
+
+// missing lists dir and those of its parents that have to be made, parents
+// first. It holds dir in any case, so that mkdir has the last word.
+func missing(dir string) []string {
+	list := []string{dir}
+	for d := filepath.Dir(dir); d != mountpoint && d != "/"; d = filepath.Dir(d) {
+		if _, err := os.Lstat(d); err == nil {
+			break
+		}
+		list = append(list, d)
+	}
+	slices.Reverse(list)
+	return list
+}
+
+// checkEmpty refuses a cgroup that has processes. Two containers in one
+// cgroup would share limits, and the end of one would be the end of both.
+func checkEmpty(dir string) error {
+	pids, err := pidsBelow(dir)
+	if err != nil {
+		return fmt.Errorf("look into cgroup %s: %w", dir, err)
+	}
+	if len(pids) > 0 {
+		return fmt.Errorf("container's cgroup is not empty: %s has %d process(es), the first is %d", dir, len(pids), pids[0])
+	}
+	return nil
+}
+
+// configure hands the directories over to the manager of their version.
+func (c *Cgroup) configure() error {
+	cg := &oci.Cgroup{Path: "/", Resources: c.res} // the manager is given the paths: this one is not used
+	if !c.unified() {
+		m, err := fs.NewManager(cg, c.Paths())
+		if err != nil {
+			return err
+		}
+		if err := m.Apply(-1); err != nil {
+			return fmt.Errorf("prepare cgroup: %w", plain(err))
+		}
+		if err := m.Set(c.res); err != nil {
+			return fmt.Errorf("set limits: %w", plain(err))
+		}
+		return nil
+	}
+	m, err := fs2.NewManager(cg, c.paths[""])
+	if err != nil {
+		return err
+	}
+	if err := m.Apply(-1); err != nil {
+		return fmt.Errorf("prepare cgroup: %w", plain(err))
+	}
+	if err := errors.Join(c.checkControllers(), c.checkWeights()); err != nil {
+		return err
+	}
+	if err := m.Set(c.res); err != nil {
+		return fmt.Errorf("set limits: %w", plain(err))
+	}
+	return nil
+}
+
+// Add attaches a process, by its pid as mocker sees it, to every directory.
+// It opens all of the files first and then writes them one right after the
+// other: each write waits for an RCU grace period unless another has just
+// done so.
+func (c *Cgroup) Add(pid int) error {
+	var files []*os.File
+	defer func() {
+		for _, f := range files {
+			_ = f.Close()
+		}
+	}()
+	for _, dir := range c.dirs() {
+		f, err := oci.OpenFile(dir, oci.CgroupProcesses, os.O_WRONLY)
+		if err != nil {
+			return fmt.Errorf("attach process %d: %w", pid, err)
+		}
+		files = append(files, f)
+	}
+	for _, f := range files {
+		if err := attach(f, pid); err != nil {
+			return fmt.Errorf("attach process %d to %s: %w", pid, filepath.Dir(f.Name()), err)
+		}
+	}
+	return nil
+}
+
+func attach(f *os.File, pid int) error {
+	var err error
+	for range 10 {
+		_, err = unix.Write(int(f.Fd()), strconv.AppendInt(nil, int64(pid), 10))
+		// EINVAL is what a task gets that has not been scheduled for the
+		// first time yet (TASK_NEW).
+		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EINTR) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return err
+}

@@ -1,0 +1,197 @@
+package cgroups
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	oci "github.com/opencontainers/cgroups"
+	"golang.org/x/sys/unix"
+)
+
+// patience bounds the wait for processes that have been killed. It is long
+// because the end of a process includes giving back its memory.
+const patience = 10 * time.Second
+
+// Procs lists the processes in the cgroup and in the cgroups below it, by
+// ascending pid, in any of the hierarchies: a container that may write to
+// one could hide a process from the others.
+func (c *Cgroup) Procs() ([]int, error) {
+	pids := make(map[int]bool)
+	for _, dir := range c.dirs() {
+		list, err := pidsBelow(dir)
+		if err != nil {
+			return nil, fmt.Errorf("list processes of cgroup %s: %w", dir, err)
+		}
+		for _, pid := range list {
+			pids[pid] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(pids)), nil
+}
+
+// pidsBelow has none for a cgroup that does not exist. Processes of a pid
+// namespace that cannot be seen from here read as 0 and are left out.
+func pidsBelow(dir string) ([]int, error) {
+	pids, err := oci.GetAllPids(dir)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return nil, nil
+	}
+	return slices.DeleteFunc(pids, func(pid int) bool { return pid == 0 }), err
+}
+
+// KillAll sends a signal to every process of the cgroup. SIGKILL it repeats
+// until none is left, however fast they fork, and frozen or not; the error
+// after ten seconds names one that resists.
+func (c *Cgroup) KillAll(sig unix.Signal) error {
+	deadline := time.Now().Add(patience)
+	for round := 0; ; round++ {
+		fds, err := c.pidfds()
+		if err != nil || len(fds) == 0 {
+			return err
+		}
+		if sig == unix.SIGKILL {
+			c.kill(round)
+		}
+		err = signal(fds, sig)
+		if round > 0 && time.Now().After(deadline) {
+			err = errors.Join(err, fmt.Errorf("kill processes of cgroup %s: %d are there after %v", c.dirs()[0], len(fds), patience))
+		}
+		if sig == unix.SIGKILL {
+			c.freezer(oci.Thawed)
+			if err == nil {
+				err = await(fds, deadline)
+			}
+		}
+		for _, fd := range fds {
+			_ = unix.Close(fd)
+		}
+		if err != nil || sig != unix.SIGKILL {
+			return err
+		}
+	}
+}
+
+// pidfds opens a pidfd for every process that lives in the cgroup. A pid
+// that is still listed after its pidfd was opened belonged to the same
+// process all the time, or to another one of this cgroup.
+func (c *Cgroup) pidfds() (map[int]int, error) {
+	pids, err := c.Procs()
+	if err != nil || len(pids) == 0 {
+		return nil, err
+	}
+	if slices.Contains(pids, os.Getpid()) {
+		return nil, fmt.Errorf("signal processes of cgroup %s: mocker itself is in it", c.dirs()[0])
+	}
+	fds := make(map[int]int)
+	for _, pid := range pids {
+		fd, e := unix.PidfdOpen(pid, 0)
+		if e == nil {
+			fds[pid] = fd
+		} else if !errors.Is(e, unix.ESRCH) {
+			err = fmt.Errorf("open pidfd of process %d: %w", pid, e)
+		}
+	}
+	again, e := c.Procs()
+	err = errors.Join(err, e)
+	for pid, fd := range fds {
+		if err != nil || !slices.Contains(again, pid) || exited(fd) {
+			_ = unix.Close(fd)
+			delete(fds, pid)
+		}
+	}
+	return fds, err
+}
+
+func signal(fds map[int]int, sig unix.Signal) error {
+	var errs []error
+	for pid, fd := range fds {
+		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, fmt.Errorf("send %s to process %d: %w", unix.SignalName(sig), pid, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// exited tells a zombie, which some kernels list, from a process.
+func exited(pidfd int) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
+	return n == 1 && err == nil
+}
+
+// kill catches those that fork at the same time: by cgroup.kill, since Linux
+// 5.14, on the v2 tree of hybrid machines too; on v1 alone by stopping those
+// that a first round has not reached.
+func (c *Cgroup) kill(round int) {
+	if dir := c.paths[""]; dir != "" {
+		_ = oci.WriteFile(dir, "cgroup.kill", "1")
+	} else if round > 0 {
+		c.freezer(oci.Frozen)
+	}
+}
+
+// freezer sets the state of the v1 freezer, in all cgroups below too, for a
+// container may have frozen some. Killed processes end when they are thawed;
+// v2 lets them go frozen. Errors show as processes that do not end.
+func (c *Cgroup) freezer(state oci.FreezerState) {
+	top := c.paths["freezer"]
+	if top == "" {
+		return
+	}
+	_ = filepath.WalkDir(top, func(dir string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (state == oci.Thawed || dir == top) {
+			_ = oci.WriteFile(dir, "freezer.state", string(state))
+		}
+		return nil
+	})
+}
+
+// await waits for the end of killed processes.
+func await(fds map[int]int, deadline time.Time) error {
+	for _, pid := range slices.Sorted(maps.Keys(fds)) {
+		for !exited(fds[pid]) {
+			left := time.Until(deadline)
+			if left <= 0 {
+				return fmt.Errorf("kill process %d: it has not ended within %v", pid, patience)
+			}
+			poll := []unix.PollFd{{Fd: int32(fds[pid]), Events: unix.POLLIN}}
+			if _, err := unix.Poll(poll, int(left.Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
+				return fmt.Errorf("wait for the end of process %d: %w", pid, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Frozen reports whether the cgroup is frozen or about to be, itself or by
+// one of its parents. A cgroup that is gone is not.
+func (c *Cgroup) Frozen() (bool, error) {
+	dir, file, sign := c.paths["freezer"], "freezer.state", "THAWED"
+	if c.unified() {
+		dir, file, sign = c.paths[""], "cgroup.events", "frozen 0"
+	}
+	if dir == "" {
+		return false, nil
+	}
+	text, err := oci.ReadFile(dir, file)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up freezer: %w", err)
+	}
+	if strings.Contains(text, sign) && c.unified() {
+		// Asked for, but some process still has to reach its stop.
+		text, err = oci.ReadFile(dir, "cgroup.freeze")
+		if err != nil {
+			return false, fmt.Errorf("look up freezer: %w", err)
+		}
+		return strings.TrimSpace(text) != "0", nil
+	}
+	return !strings.Contains(text, sign), nil
+}
