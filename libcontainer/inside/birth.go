@@ -34,6 +34,7 @@ type Child struct {
 	stack  uintptr // an address in the child's stack
 	dead   error   // why no further call can be made
 	reaped bool
+	closed bool // the region is unmapped; only its address is left
 	status unix.WaitStatus
 }
 
@@ -124,11 +125,11 @@ func (in *Child) Wait() (unix.WaitStatus, error) {
 
 // Close gives back what the parent holds of the child. It ends nothing.
 func (in *Child) Close() {
-	if in.region == nil {
+	if in.closed {
 		return
 	}
+	in.closed = true
 	in.region.unmap()
-	in.region = nil
 	unix.Close(in.parent)
 	unix.Close(in.Pidfd)
 	in.dead = errors.New("the container's process was let go")

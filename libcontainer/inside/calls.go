@@ -1,6 +1,8 @@
 package inside
 
 import (
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -160,4 +162,49 @@ func (in *Child) Unshare(object string, flags uintptr) error {
 // (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING).
 func (in *Child) JoinSessionKeyring(name string) (int, error) {
 	return in.call1("keyctl", "join session keyring "+name, unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, name)
+}
+
+// Ioctl calls ioctl(2); name is that of the request.
+func (in *Child) Ioctl(fd int, name string, request uintptr, arg any) (int, error) {
+	return in.call1("ioctl", name, unix.SYS_IOCTL, fd, request, arg)
+}
+
+// Faccessat2 asks whether the child, as its file system ids and effective
+// capabilities stand, may access what fd is open on (faccessat2(2)).
+func (in *Child) Faccessat2(fd int, mode uint32) error {
+	return in.do("faccessat2", "", unix.SYS_FACCESSAT2, fd, "", int(mode), unix.AT_EMPTY_PATH|unix.AT_EACCESS)
+}
+
+// Getcwd is the child's working directory; it does not begin with a slash if
+// it lies outside the child's root (getcwd(2)).
+func (in *Child) Getcwd() (string, error) {
+	p := in.NewProgram()
+	p.text = unix.PathMax // the buffer: the beginning of the arena
+	res := p.Add("getcwd", "", unix.SYS_GETCWD, unsafe.Pointer(&in.region.arena), unix.PathMax)
+	if err := p.Run(); err != nil {
+		return "", err
+	}
+	n := min(max(p.Value(res)-1, 0), unix.PathMax) // its NUL is counted
+	return string(in.region.arena[:n]), nil
+}
+
+// Signalfd makes an fd that is readable when a signal of the mask waits for
+// the child (signalfd(2)); bit n-1 is signal n.
+func (in *Child) Signalfd(mask uint64) (int, error) {
+	return in.call1("signalfd", "", unix.SYS_SIGNALFD4, -1, bytesOf(&mask), 8, unix.SFD_CLOEXEC|unix.SFD_NONBLOCK)
+}
+
+// ParentFD is the pidfd of the parent that the child watches. A last program
+// that unshares the table of fds keeps it until the parent is not needed.
+func (in *Child) ParentFD() int { return in.parent }
+
+// Socket makes a socket of the child's network namespace.
+func (in *Child) Socket(family, kind, protocol int) (int, error) {
+	return in.call1("socket", "", unix.SYS_SOCKET, family, kind|unix.SOCK_CLOEXEC, protocol)
+}
+
+// IoctlIfreq calls an ioctl(2) of netdevice(7).
+func (in *Child) IoctlIfreq(sock int, name string, request uintptr, ifr *unix.Ifreq) error {
+	_, err := in.Ioctl(sock, name, request, bytesOf(ifr))
+	return err
 }

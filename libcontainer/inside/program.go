@@ -65,7 +65,7 @@ func (p *Program) Add(name, object string, nr uintptr, args ...any) Result {
 
 // Accept makes an errno of the call added last count as success.
 func (p *Program) Accept(errno unix.Errno) {
-	if n := len(p.calls); n > 0 && n <= maxSlots && p.in.region != nil {
+	if n := len(p.calls); n > 0 && n <= maxSlots && p.in.dead == nil {
 		p.in.region.slots[n-1].accept = uintptr(errno)
 	}
 }
@@ -148,7 +148,7 @@ func (p *Program) strv(list []string) uintptr {
 // room takes n bytes of the arena; p.text is their end afterwards.
 func (p *Program) room(n, align int) uintptr {
 	start := (p.text + align - 1) &^ (align - 1)
-	if p.err != nil || p.in.region == nil || start+n > arenaSize {
+	if p.err != nil || p.in.dead != nil || start+n > arenaSize {
 		p.fail(fmt.Errorf("arguments, environment and paths of more than %d bytes: %w", arenaSize, unix.E2BIG))
 		return 0
 	}

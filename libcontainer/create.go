@@ -1,0 +1,174 @@
+package libcontainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
+	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/process"
+	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
+	"github.com/mocker-runtime/mocker/libcontainer/state"
+)
+
+// CreateOptions are the choices of one create that do not come from
+// config.json.
+type CreateOptions struct {
+	Root          string      // directory of all states
+	ID            string      // of the container
+	PidFile       string      // file for the pid, as decimal digits; "": none
+	ConsoleSocket string      // AF_UNIX socket that receives the terminal; "": see Container.Console
+	NoPivot       bool        // move the root instead of pivot_root(2)
+	NoNewKeyring  bool        // keep the caller's session keyring
+	PreserveFDs   int         // fds from 3 on that the process inherits
+	Warn          func(error) // see Container.Warn
+}
+
+// creation is a create on its way.
+type creation struct {
+	cfg  *config.Config
+	opts CreateOptions
+	c    *Container
+	st   *state.State
+
+	cgroup *cgroups.Cgroup
+	in     *inside.Child
+	root   *rootfs.Root
+	tty    *os.File // the container's end of its terminal
+	gate   process.Gate
+	path   string   // of the program
+	env    []string // of the program
+	last   *inside.Program
+}
+
+// steps are what Create does, in this order. The name of a step is what its
+// errors begin with.
+//
+// Nothing exists before the state says so, so that destroy finds it. The
+// cgroup has its limits before there is a process to exceed them. Hooks see
+// the namespaces before the root has changed, as libnetwork needs it. Masks
+// come after everything that writes to /proc. What can fail because of the
+// configuration comes before the process is on its own.
+var steps = [...]struct {
+	name string
+	do   func(*creation) error
+}{
+	{"reserve", (*creation).reserve},
+	{"cgroup", (*creation).makeCgroup},
+	{"birth", (*creation).birth},
+	{"attach to cgroup", (*creation).attach},
+	{"namespaces", (*creation).namespaces},
+	{"session keyring", (*creation).keyring},
+	{"rootfs", (*creation).mount},
+	{"prestart hooks", (*creation).hooks},
+	{"change root", (*creation).pivot},
+	{"console", (*creation).openConsole},
+	{"host name", (*creation).names},
+	{"sysctl", func(n *creation) error { return n.root.Sysctls() }},
+	{"protect paths", (*creation).protect},
+	{"find program", (*creation).lookUp},
+	{"prepare process", (*creation).arm},
+	{"save", (*creation).save},
+}
+
+// Create makes a container whose process waits for Start. If it fails it has
+// undone everything.
+func Create(cfg *config.Config, opts CreateOptions) (*Container, error) {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	defer stop()
+	n := &creation{cfg: cfg, opts: opts}
+	defer n.close()
+	for _, step := range steps {
+		err := step.do(n)
+		if err == nil && ctx.Err() != nil {
+			err = errors.New("interrupted by a signal")
+		}
+		if err != nil {
+			return nil, n.undo(fmt.Errorf("%s: %w", step.name, err))
+		}
+	}
+	if err := n.last.Post(); err != nil {
+		return nil, n.undo(err)
+	}
+	n.in.Release()
+	_ = n.c.dir.Unlock()
+	return n.c, nil
+}
+
+// undo takes back what has been made, and adds to the error what could not
+// be.
+func (n *creation) undo(err error) error {
+	if n.c == nil {
+		return err // nothing reserved
+	}
+	if n.in != nil {
+		n.in.Kill()
+	}
+	if n.opts.PidFile != "" && n.st.Stage == state.Created {
+		_ = os.Remove(n.opts.PidFile)
+	}
+	left := n.c.destroy(n.st)
+	n.c.Close()
+	n.c = nil
+	if left != nil {
+		return fmt.Errorf("%w (and when undoing it: %w)", err, left)
+	}
+	return err
+}
+
+// close gives back the parent's fds. The child shares them until it has been
+// armed, so not before.
+func (n *creation) close() {
+	if n.root != nil {
+		n.root.Close()
+	}
+	if n.tty != nil {
+		n.tty.Close()
+	}
+	for _, fd := range []int{n.gate.Start, n.gate.Started} {
+		if fd > 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+func (n *creation) reserve() error {
+	dir, err := state.Reserve(n.opts.Root, n.opts.ID)
+	if err != nil {
+		return err
+	}
+	n.c = &Container{Warn: n.opts.Warn, id: n.opts.ID, dir: dir}
+	n.st = &state.State{
+		Version: n.cfg.Version, ID: n.opts.ID, Bundle: n.cfg.Bundle, Rootfs: n.cfg.Rootfs.Path,
+		Created: time.Now().UTC(), Owner: state.UserName(os.Getuid()), Stage: state.Creating,
+		Annotations: n.cfg.Annotations,
+		SharedPID:   n.cfg.NewFlags()&unix.CLONE_NEWPID == 0, NoProcess: n.cfg.Process == nil,
+		Hooks: config.Hooks{Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
+	}
+	n.st.Creator, err = state.Self()
+	return err
+}
+
+func (n *creation) makeCgroup() error {
+	cg, err := cgroups.Open(n.cfg.Cgroup, n.opts.ID)
+	if err != nil {
+		return err
+	}
+	n.st.CgroupPaths = cg.Paths()
+	if err := n.c.dir.Save(n.st); err != nil {
+		return err
+	}
+	if err := cg.Make(); err != nil {
+		n.st.CgroupPaths = nil // Make has removed what it had made
+		return err
+	}
+	n.cgroup = cg
+	return nil
+}

@@ -1,0 +1,144 @@
+package libcontainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/hooks"
+	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
+	"github.com/mocker-runtime/mocker/libcontainer/state"
+)
+
+// patience is how long a command waits for another one that works on the
+// same container, or for a killed process to end.
+const patience = 10 * time.Second
+
+// Delete removes a container that has stopped, or that was created and never
+// started, as runc does. force removes it whatever its state: running, half
+// made, or with a state that cannot be read.
+func (c *Container) Delete(force bool) error {
+	if force {
+		c.stopCreating()
+	}
+	if err := c.dir.Lock(patience); err != nil {
+		if force && errors.Is(err, ErrNotExist) {
+			return nil // the create that was stopped has cleaned up
+		}
+		return err
+	}
+	defer func() { _ = c.dir.Unlock() }()
+	st, err := c.dir.Load()
+	if err != nil {
+		if !force || errors.Is(err, ErrNotExist) {
+			return err
+		}
+		return c.deleteUnread(err)
+	}
+	if status := c.status(st); !force && status != Stopped && status != Created {
+		return fmt.Errorf("cannot delete container %s that is not stopped: %s", c.id, status)
+	}
+	if err := c.end(st); err != nil {
+		return err
+	}
+	return c.destroy(st)
+}
+
+// stopCreating ends the process of a container that is being created, so that
+// the create fails, undoes itself and gives the lock back. A hook may hang.
+func (c *Container) stopCreating() {
+	st, err := c.dir.Load()
+	if err != nil || st.Stage != state.Creating || !st.Creator.Alive() {
+		return
+	}
+	if pidfd, err := st.Init.Pidfd(); err == nil {
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+		unix.Close(pidfd)
+	}
+}
+
+// deleteUnread removes a container whose state cannot be read. Where there is
+// none yet, nothing has been made. Where the file is damaged, its cgroup is
+// taken to be where it is by default.
+func (c *Container) deleteUnread(cause error) error {
+	st := &state.State{ID: c.id}
+	if !errors.Is(cause, state.ErrNoState) {
+		paths, err := cgroups.DefaultPaths(c.id)
+		if err != nil {
+			return err
+		}
+		st.CgroupPaths = paths
+	}
+	return c.destroy(st)
+}
+
+// end kills the container's process and waits until it is gone.
+func (c *Container) end(st *state.State) error {
+	pidfd, err := st.Init.Pidfd()
+	if errors.Is(err, unix.ESRCH) || !st.Init.Alive() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(pidfd)
+	if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill process %d: %w", st.Init.PID, err)
+	}
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		n, err := unix.Poll(fds, int(time.Until(end).Milliseconds())+1)
+		if n == 1 {
+			return nil
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("wait for process %d: %w", st.Init.PID, err)
+		}
+	}
+	return fmt.Errorf("process %d still runs %v after SIGKILL", st.Init.PID, patience)
+}
+
+// destroy removes everything that the state says: the processes left in the
+// cgroup and the cgroup, then what the poststop hooks remove, and last the
+// state itself, so that whatever fails can be tried again.
+func (c *Container) destroy(st *state.State) error {
+	if len(st.CgroupPaths) != 0 {
+		if err := killAll(st); err != nil {
+			return err
+		}
+		cg, err := cgroups.FromPaths(st.CgroupPaths)
+		if err != nil {
+			return err
+		}
+		if err := cg.Destroy(); err != nil {
+			return err
+		}
+	}
+	if st.Stage == state.Created || st.Hooked {
+		c.poststop(st)
+	}
+	return c.dir.Remove()
+}
+
+func killAll(st *state.State) error {
+	cg, err := cgroups.FromPaths(st.CgroupPaths)
+	if err != nil {
+		return err
+	}
+	return cg.KillAll(unix.SIGKILL)
+}
+
+// poststop runs all poststop hooks; one that fails is a warning (runtime.md,
+// "Lifecycle", step 13).
+func (c *Container) poststop(st *state.State) {
+	for i := range st.Hooks.Poststop {
+		err := hooks.Run(context.Background(), st.Hooks.Poststop[i:i+1], hookState(st, specs.StateStopped))
+		if err != nil && c.Warn != nil {
+			c.Warn(fmt.Errorf("container %s: poststop hooks: %w", c.id, err))
+		}
+	}
+}

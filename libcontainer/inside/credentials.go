@@ -1,0 +1,106 @@
+package inside
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Caps are three of the sets of capabilities(7), one bit per capability.
+type Caps struct {
+	Effective, Permitted, Inheritable uint64
+}
+
+// capHeader and capData are the structures of capget(2), version 3.
+type capHeader struct {
+	version uint32
+	pid     int32
+}
+
+type capData [2]struct{ effective, permitted, inheritable uint32 }
+
+func capHeaderBytes() []byte {
+	return bytesOf(&capHeader{version: unix.LINUX_CAPABILITY_VERSION_3})
+}
+
+// Capget gives the child's capabilities.
+func (in *Child) Capget() (Caps, error) {
+	p := in.NewProgram()
+	out := p.room(int(unsafe.Sizeof(capData{})), 8) // the beginning of the arena
+	p.Add("capget", "", unix.SYS_CAPGET, capHeaderBytes(), out)
+	if err := p.Run(); err != nil {
+		return Caps{}, err
+	}
+	d := *(*capData)(unsafe.Pointer(&in.region.arena))
+	return Caps{
+		Effective:   uint64(d[0].effective) | uint64(d[1].effective)<<32,
+		Permitted:   uint64(d[0].permitted) | uint64(d[1].permitted)<<32,
+		Inheritable: uint64(d[0].inheritable) | uint64(d[1].inheritable)<<32,
+	}, nil
+}
+
+// AddCapset appends capset(2).
+func (p *Program) AddCapset(c Caps) {
+	var d capData
+	d[0].effective, d[1].effective = uint32(c.Effective), uint32(c.Effective>>32)
+	d[0].permitted, d[1].permitted = uint32(c.Permitted), uint32(c.Permitted>>32)
+	d[0].inheritable, d[1].inheritable = uint32(c.Inheritable), uint32(c.Inheritable>>32)
+	object := fmt.Sprintf("effective %#x, permitted %#x, inheritable %#x", c.Effective, c.Permitted, c.Inheritable)
+	p.Add("capset", object, unix.SYS_CAPSET, capHeaderBytes(), bytesOf(&d))
+}
+
+// AddSetgroups appends setgroups(2).
+func (p *Program) AddSetgroups(groups []uint32) {
+	list := make([]byte, 0, 4*len(groups)+4)
+	for i := range groups {
+		list = append(list, bytesOf(&groups[i])...)
+	}
+	p.Add("setgroups", fmt.Sprint(groups), unix.SYS_SETGROUPS, len(groups), list)
+}
+
+// AddPoll appends a ppoll(2) without a time limit for one of two fds to
+// become readable.
+func (p *Program) AddPoll(a, b int) {
+	fds := [2]unix.PollFd{{Fd: int32(a), Events: unix.POLLIN}, {Fd: int32(b), Events: unix.POLLIN}}
+	p.Add("ppoll", "", unix.SYS_PPOLL, bytesOf(&fds), 2, nil, nil, 0)
+}
+
+// AddWriteFailure appends, in an epilogue, a write of the Failure that led to
+// it.
+func (p *Program) AddWriteFailure(fd int) {
+	p.Add("write", "failure", unix.SYS_WRITE, fd, unsafe.Pointer(&p.in.region.failed), FailureSize)
+}
+
+// FailureSize is the length of what AddWriteFailure writes.
+const FailureSize = int(unsafe.Sizeof(failure{}))
+
+// Failure decodes what AddWriteFailure wrote into the index of the call and
+// its errno.
+func Failure(b [FailureSize]byte) (index int, errno unix.Errno) {
+	f := *(*failure)(unsafe.Pointer(&b))
+	return int(f.slot) - 1, unix.Errno(f.errno)
+}
+
+// Credentials decide what the file system allows.
+type Credentials struct {
+	FSUID, FSGID uint32
+	Groups       []uint32
+	Caps         Caps
+}
+
+// ActAs changes the child's file system identity (setfsuid(2)), which can be
+// changed back. setfsuid to or from 0 changes capabilities; they are set
+// after it.
+func (in *Child) ActAs(c Credentials) error {
+	p := in.NewProgram()
+	// All that are permitted are needed for setgroups, on the way back too.
+	all := c.Caps
+	all.Effective = all.Permitted
+	p.AddCapset(all)
+	p.AddSetgroups(c.Groups)
+	p.Add("setfsgid", fmt.Sprint(c.FSGID), unix.SYS_SETFSGID, int(c.FSGID))
+	p.Add("setfsuid", fmt.Sprint(c.FSUID), unix.SYS_SETFSUID, int(c.FSUID))
+	p.AddCapset(c.Caps)
+	return p.Run()
+}

@@ -1,0 +1,220 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/inside"
+)
+
+// Marker is what the process writes to Gate.Started right before execve. A
+// failure is written after it, or instead of it: see Failure.
+const Marker = '.'
+
+// Gate is where the child waits for start. Both are FIFOs opened for reading
+// and writing, so that neither side blocks in an open or loses the other.
+type Gate struct {
+	Start   int // not blocking; start writes one byte
+	Started int // the child writes Marker, then failures; it closes with execve
+}
+
+// Last is what the last program is made of.
+type Last struct {
+	Process  *config.Process // nil: there is nothing to start
+	Path     string          // of the executable, from LookUp
+	Env      []string        // the whole environment
+	Gate     Gate
+	Terminal *os.File // the container's end of the terminal; nil: stdio is inherited
+	Preserve int      // fds from 3 on that the process keeps
+	Nofile   [2]uint64
+}
+
+// Arm makes the child ready for the rest of its life, which happens without
+// its parent. When it returns the child has let go of everything it shared
+// with the parent; the program that it returns waits for start and ends in
+// execve. The caller posts it when the container is known as created.
+//
+// It is two programs, because an error before the child is on its own belongs
+// to create: the first one is answered, the second one not.
+func Arm(in *inside.Child, last Last) (*inside.Program, error) {
+	signals, err := in.Signalfd(deadly())
+	if err != nil {
+		return nil, err
+	}
+	if err := letGo(in, last, signals); err != nil {
+		return nil, err
+	}
+	if err := setRlimits(in.PID, last); err != nil {
+		return nil, err
+	}
+	p := in.NewProgram()
+	waitForStart(p, in, last, signals)
+	if last.Process != nil {
+		becomeUser(p, last.Process)
+		execute(p, last)
+	}
+	p.Epilogue()
+	p.AddWriteFailure(last.Gate.Started)
+	p.Add("exit_group", "", unix.SYS_EXIT_GROUP, 255)
+	return p, nil
+}
+
+// letGo takes the child away from its parent: its memory, its fds, its death
+// signal. The pidfd of the parent stays open as long as the parent could
+// still fail to hand over the second program.
+func letGo(in *inside.Child, last Last, signals int) error {
+	p := in.NewProgram()
+	if err := p.DropMemory(); err != nil {
+		return err
+	}
+	p.Add("unshare", "CLONE_FILES", unix.SYS_UNSHARE, unix.CLONE_FILES)
+	if last.Terminal != nil {
+		tty := int(last.Terminal.Fd())
+		p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, tty, unix.TIOCSCTTY, 0)
+		for fd := range 3 {
+			p.Add("dup3", last.Terminal.Name(), unix.SYS_DUP3, tty, fd, 0)
+		}
+	}
+	keep := []int{signals, in.ParentFD(), last.Gate.Start, last.Gate.Started}
+	closeOthers(p, 3+last.Preserve, keep)
+	for sig := 1; sig <= 64; sig++ {
+		p.Add("rt_sigaction", fmt.Sprint(sig), unix.SYS_RT_SIGACTION, sig, make([]byte, sizeofSigaction), nil, 8)
+		p.Accept(unix.EINVAL) // KILL and STOP
+	}
+	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, 0)
+	return p.Run()
+}
+
+// sizeofSigaction is the size of the kernel's struct sigaction with a mask of
+// 64 signals, rounded up; all zero is SIG_DFL.
+const sizeofSigaction = 32
+
+// closeOthers closes all fds from first on but those to keep.
+func closeOthers(p *inside.Program, first int, keep []int) {
+	slices.Sort(keep)
+	for _, fd := range keep {
+		if fd > first {
+			p.Add("close_range", fmt.Sprintf("%d-%d", first, fd-1), unix.SYS_CLOSE_RANGE, first, fd-1, 0)
+		}
+		first = max(first, fd+1)
+	}
+	p.Add("close_range", fmt.Sprintf("%d-", first), unix.SYS_CLOSE_RANGE, first, uint64(^uint32(0)), 0)
+}
+
+// deadly are the signals whose default action ends a process, as a mask:
+// a process that waits for start ends by them, as runc's does, although the
+// kernel would not let them reach the init of a pid namespace.
+func deadly() uint64 {
+	mask := ^uint64(0)
+	for _, sig := range []unix.Signal{unix.SIGCHLD, unix.SIGCONT, unix.SIGURG, unix.SIGWINCH,
+		unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGKILL} {
+		mask &^= 1 << (sig - 1)
+	}
+	return mask
+}
+
+// waitForStart waits for a byte on the start FIFO or for a deadly signal. The
+// read does not block: it fails if it was a signal, and so ends the program.
+func waitForStart(p *inside.Program, in *inside.Child, last Last, signals int) {
+	start := last.Gate.Start
+	p.Add("close", "pidfd of mocker", unix.SYS_CLOSE, in.ParentFD())
+	p.AddPoll(start, signals)
+	p.Add("read", "start", unix.SYS_READ, start, make([]byte, 8), 1)
+	p.Add("close", "start", unix.SYS_CLOSE, start)
+	p.Add("close", "signals", unix.SYS_CLOSE, signals)
+}
+
+// becomeUser takes on the final credentials. Order: the bounding set and the
+// groups while there are capabilities to change them; the ids with
+// PR_SET_KEEPCAPS, or the capabilities would be gone; then the sets.
+func becomeUser(p *inside.Program, proc *config.Process) {
+	p.Add("umask", fmt.Sprintf("%#o", proc.Umask), unix.SYS_UMASK, int(proc.Umask))
+	for c := 0; c < 64; c++ {
+		if proc.Caps.Bounding>>c&1 == 0 {
+			p.Add("prctl", fmt.Sprintf("PR_CAPBSET_DROP %d", c), unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c)
+			p.Accept(unix.EINVAL) // a capability that this kernel does not have
+		}
+	}
+	p.AddSetgroups(proc.Groups)
+	p.Add("prctl", "PR_SET_KEEPCAPS", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
+	p.Add("setresgid", fmt.Sprint(proc.GID), unix.SYS_SETRESGID, int(proc.GID), int(proc.GID), int(proc.GID))
+	p.Add("setresuid", fmt.Sprint(proc.UID), unix.SYS_SETRESUID, int(proc.UID), int(proc.UID), int(proc.UID))
+	p.Add("prctl", "PR_SET_KEEPCAPS", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 0)
+	p.AddCapset(inside.Caps{Effective: proc.Caps.Effective, Permitted: proc.Caps.Permitted, Inheritable: proc.Caps.Inheritable})
+	p.Add("prctl", "PR_CAP_AMBIENT_CLEAR_ALL", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL)
+	for c := 0; c < 64; c++ {
+		if proc.Caps.Ambient>>c&1 == 1 {
+			p.Add("prctl", fmt.Sprintf("PR_CAP_AMBIENT_RAISE %d", c), unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, c)
+		}
+	}
+	if proc.NoNewPrivs {
+		p.Add("prctl", "PR_SET_NO_NEW_PRIVS", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1)
+	}
+}
+
+// execute ends in the container's program. Whatever is still open closes
+// with the execve (CVE-2024-21626), and the end of Started says so to start.
+func execute(p *inside.Program, last Last) {
+	p.Add("close_range", "close-on-exec", unix.SYS_CLOSE_RANGE, 3+last.Preserve, uint64(^uint32(0)), unix.CLOSE_RANGE_CLOEXEC)
+	p.Add("write", "started", unix.SYS_WRITE, last.Gate.Started, []byte{Marker}, 1)
+	p.Add("rt_sigprocmask", "none", unix.SYS_RT_SIGPROCMASK, sigSetmask, make([]byte, 8), nil, 8)
+	p.Add("exec", last.Path, unix.SYS_EXECVE, last.Path, last.Process.Args, last.Env)
+}
+
+const sigSetmask = 2 // SIG_SETMASK
+
+// setRlimits sets the limits from outside: an error belongs to create, and a
+// low limit bites nothing that the child still has to do.
+func setRlimits(pid int, last Last) error {
+	nofile := false
+	if last.Process == nil {
+		return nil
+	}
+	for _, r := range last.Process.Rlimits {
+		nofile = nofile || r.Resource == unix.RLIMIT_NOFILE
+		if err := setRlimit(pid, r); err != nil {
+			return err
+		}
+	}
+	if !nofile && last.Nofile[1] != 0 {
+		return setRlimit(pid, config.Rlimit{Name: "RLIMIT_NOFILE", Resource: unix.RLIMIT_NOFILE, Soft: last.Nofile[0], Hard: last.Nofile[1]})
+	}
+	return nil
+}
+
+func setRlimit(pid int, r config.Rlimit) error {
+	lim := unix.Rlimit{Cur: r.Soft, Max: r.Hard}
+	err := unix.Prlimit(pid, r.Resource, &lim, nil)
+	if errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("set %s to soft %d, hard %d: %w (raising a hard limit takes CAP_SYS_RESOURCE)", r.Name, r.Soft, r.Hard, err)
+	}
+	if err != nil {
+		return fmt.Errorf("set %s to soft %d, hard %d: %w", r.Name, r.Soft, r.Hard, err)
+	}
+	return nil
+}
+
+// FixStdio gives the process's stdio to its user, as runc does, so that it
+// can open /dev/stdout again. The null device and what cannot be given away
+// stay as they are.
+func FixStdio(in *inside.Child, p *config.Process) error {
+	for fd := range 3 {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return fmt.Errorf("stat fd %d: %w", fd, err)
+		}
+		if st.Uid == p.UID || st.Rdev == unix.Mkdev(1, 3) {
+			continue
+		}
+		err := in.Fchownat(fd, "", int(p.UID), -1)
+		if err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EROFS) {
+			return fmt.Errorf("give fd %d to user %d: %w", fd, p.UID, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Mask hides the masked paths: a directory under an empty read-only tmpfs,
+// anything else under /dev/null. Paths that do not exist are left out, as the
+// specification's examples list files that not every kernel has.
+func (r *Root) Mask() error {
+	for _, p := range r.cfg.Masked {
+		if err := r.mask(p); err != nil {
+			return fmt.Errorf("mask %s: %w", p, err)
+		}
+	}
+	return nil
+}
+
+func (r *Root) mask(p string) error {
+	place, err := r.open(p, unix.O_PATH)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(place)
+	dir, err := isDirectory(place)
+	if err != nil {
+		return fmt.Errorf("stat: %w", err)
+	}
+	if dir {
+		return r.maskDir(place)
+	}
+	if r.null.fd < 0 {
+		if r.null.fd, err = openNull(); err != nil {
+			return err
+		}
+	}
+	return r.attach(&r.null, place)
+}
+
+// openNull opens the null device of the host, by the parent: the container's
+// may be anything (CVE-2025-31133).
+func openNull() (int, error) {
+	fd, err := unix.Open("/dev/null", unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open /dev/null: %w", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
+		unix.Close(fd)
+		return -1, errors.New("/dev/null of the host is not the null device")
+	}
+	tree, err := unix.OpenTree(fd, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
+	unix.Close(fd)
+	if err != nil {
+		return -1, fmt.Errorf("open_tree /dev/null: %w", err)
+	}
+	return tree, nil
+}
+
+// cover is a mount that is put on several places.
+type cover struct {
+	fd       int // -1 before it is needed
+	attached bool
+}
+
+// attach puts the cover on place: the mount itself the first time, so that
+// none is thrown away, for which the kernel charges, and copies from then on.
+// (Moving an attached mount again would uncover where it was.)
+func (r *Root) attach(c *cover, place int) error {
+	if !c.attached {
+		c.attached = true
+		return r.in.MoveMount(c.fd, place)
+	}
+	tree, err := r.in.OpenTree(c.fd, "", unix.OPEN_TREE_CLONE|unix.AT_EMPTY_PATH)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	return r.in.MoveMount(tree, place)
+}
+
+// maskDir puts an empty directory over place: one tmpfs for all of them.
+func (r *Root) maskDir(place int) error {
+	if r.empty.fd < 0 {
+		fd, err := r.newMount("tmpfs", "tmpfs", []string{"nr_blocks=1", "nr_inodes=1", "mode=755"},
+			unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+		if err != nil {
+			return err
+		}
+		r.empty.fd = fd
+	}
+	return r.attach(&r.empty, place)
+}
+
+// Readonly makes the read-only paths read-only: each under a copy of itself
+// that has become read-only before anybody could see it.
+func (r *Root) Readonly() error {
+	for _, p := range r.cfg.ReadonlySub {
+		if err := r.readonly(p); err != nil {
+			return fmt.Errorf("make %s read-only: %w", p, err)
+		}
+	}
+	return nil
+}
+
+func (r *Root) readonly(p string) error {
+	place, err := r.open(p, unix.O_PATH)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(place)
+	tree, err := r.in.OpenTree(place, "", unix.OPEN_TREE_CLONE|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	if err := r.in.MountSetattr(tree, 0, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
+		return err
+	}
+	return r.in.MoveMount(tree, place)
+}

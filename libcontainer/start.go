@@ -1,0 +1,122 @@
+package libcontainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/hooks"
+	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/process"
+	"github.com/mocker-runtime/mocker/libcontainer/state"
+)
+
+// Start lets the container's process execute its program, and returns when it
+// has, or with the reason why it could not.
+func (c *Container) Start() error {
+	if err := c.dir.Lock(0); err != nil {
+		return err
+	}
+	defer func() { _ = c.dir.Unlock() }()
+	st, err := c.dir.Load()
+	if err != nil {
+		return err
+	}
+	switch status := c.status(st); {
+	case status == Running:
+		return errors.New("cannot start an already running container")
+	case status == Stopped:
+		return errors.New("cannot start a container that has stopped")
+	case status != Created:
+		return fmt.Errorf("cannot start a container in the %s state", status)
+	case st.NoProcess:
+		return errors.New("cannot start a container whose config.json has no process")
+	}
+	if err := c.open(); err != nil {
+		return err
+	}
+	return c.poststart(st)
+}
+
+// open opens the gate and waits for what comes of it.
+func (c *Container) open() error {
+	started, err := openFIFO(c.dir.Path(startedGate), unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer started.Close()
+	gate, err := openFIFO(c.dir.Path(startGate), unix.O_WRONLY)
+	if errors.Is(err, unix.ENXIO) {
+		return errors.New("cannot start a container that has stopped")
+	}
+	if err != nil {
+		return err
+	}
+	_, err = gate.Write([]byte{process.Marker})
+	gate.Close()
+	if err != nil {
+		return fmt.Errorf("write to FIFO %s: %w", gate.Name(), err)
+	}
+	// The process has the other end open until it execs or ends.
+	said, err := io.ReadAll(started)
+	if err != nil {
+		return fmt.Errorf("read FIFO %s: %w", started.Name(), err)
+	}
+	return c.outcome(said)
+}
+
+// openFIFO opens one end without waiting for the other; reads wait then.
+func openFIFO(path string, mode int) (*os.File, error) {
+	fd, err := unix.Open(path, mode|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err == nil {
+		if err = unix.SetNonblock(fd, false); err != nil {
+			unix.Close(fd)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open FIFO %s: %w", path, err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// outcome reads what the process said: the marker alone right before it
+// became the program, a failure after or instead of it, or nothing.
+func (c *Container) outcome(said []byte) error {
+	if len(said) == 1 && said[0] == process.Marker {
+		return nil
+	}
+	if len(said) < inside.FailureSize {
+		return errors.New("the container's process was killed before it could start")
+	}
+	index, errno := inside.Failure([inside.FailureSize]byte(said[len(said)-inside.FailureSize:]))
+	call := fmt.Sprintf("call %d", index)
+	if names, err := os.ReadFile(c.dir.Path(programFile)); err == nil {
+		if list := strings.Split(string(names), "\n"); index >= 0 && index < len(list) {
+			call = list[index]
+		}
+	}
+	if errno == unix.ENOENT && strings.HasPrefix(call, "exec ") {
+		return fmt.Errorf("%s: %w (its interpreter or dynamic loader is missing)", call, errno)
+	}
+	return fmt.Errorf("%s: %w", call, errno)
+}
+
+// poststart runs the poststart hooks. If one fails the container is stopped
+// and destroyed (runtime.md, "Lifecycle", step 9).
+func (c *Container) poststart(st *state.State) error {
+	if len(st.Hooks.Poststart) == 0 {
+		return nil
+	}
+	err := hooks.Run(context.Background(), st.Hooks.Poststart, hookState(st, specs.StateRunning))
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("poststart hooks: %w", err)
+	return errors.Join(err, c.end(st), c.destroy(st))
+}
