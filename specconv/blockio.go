@@ -1,0 +1,75 @@
+package specconv
+
+import (
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func convertBlockIO(from *specs.LinuxResources, to *cgroups.Resources) (err error) {
+	const at = "linux.resources.blockIO."
+	b := from.BlockIO
+	if b == nil {
+		return nil
+	}
+	if to.BlkioWeight, err = ioWeight(at+"weight", b.Weight); err != nil {
+		return err
+	}
+	if to.BlkioLeafWeight, err = ioWeight(at+"leafWeight", b.LeafWeight); err != nil {
+		return err
+	}
+	for i := range b.WeightDevice {
+		d := &b.WeightDevice[i]
+		path := item(at+"weightDevice", i)
+		if err := checkBlockDevice(path, d.LinuxBlockIODevice); err != nil {
+			return err
+		}
+		weight, err := ioWeight(path+".weight", d.Weight)
+		if err != nil {
+			return err
+		}
+		leaf, err := ioWeight(path+".leafWeight", d.LeafWeight)
+		if err != nil {
+			return err
+		}
+		to.BlkioWeightDevice = append(to.BlkioWeightDevice, cgroups.NewWeightDevice(d.Major, d.Minor, weight, leaf))
+	}
+	for _, t := range []struct {
+		name  string
+		given []specs.LinuxThrottleDevice
+		to    *[]*cgroups.ThrottleDevice
+	}{
+		{"throttleReadBpsDevice", b.ThrottleReadBpsDevice, &to.BlkioThrottleReadBpsDevice},
+		{"throttleWriteBpsDevice", b.ThrottleWriteBpsDevice, &to.BlkioThrottleWriteBpsDevice},
+		{"throttleReadIOPSDevice", b.ThrottleReadIOPSDevice, &to.BlkioThrottleReadIOPSDevice},
+		{"throttleWriteIOPSDevice", b.ThrottleWriteIOPSDevice, &to.BlkioThrottleWriteIOPSDevice},
+	} {
+		for i, d := range t.given {
+			if err := checkBlockDevice(item(at+t.name, i), d.LinuxBlockIODevice); err != nil {
+				return err
+			}
+			*t.to = append(*t.to, cgroups.NewThrottleDevice(d.Major, d.Minor, d.Rate))
+		}
+	}
+	return nil
+}
+
+// ioWeight is a weight, 0 where none is given (config-linux.md, "Block IO").
+func ioWeight(at string, given *uint16) (uint16, error) {
+	if given == nil {
+		return 0, nil
+	}
+	if w := *given; w != 0 && (w < 10 || w > 1000) {
+		return 0, refuse(at, w, "not between 10 and 1000")
+	}
+	return *given, nil
+}
+
+func checkBlockDevice(at string, d specs.LinuxBlockIODevice) error {
+	if d.Major < 0 || d.Major > 1<<32-1 {
+		return refuse(at+".major", d.Major, "not a device number")
+	}
+	if d.Minor < 0 || d.Minor > 1<<32-1 {
+		return refuse(at+".minor", d.Minor, "not a device number")
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package specconv
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// busyboxVersion is the specification that the busybox bundle needs, older
+// than what mocker reads: runtimes refuse versions newer than themselves, and
+// the bundle is to run under any.
+const busyboxVersion = "1.0.2"
+
+// BusyboxOptions are the choices of Busybox.
+type BusyboxOptions struct {
+	Bundle  string // directory to fill, made if its parent exists; "": the current one
+	Mocker  string // absolute path of mocker, for the network hooks
+	Busybox string // a static busybox; "" looks it up in PATH, /bin and /usr/bin
+}
+
+// Busybox fills a bundle: a config.json that runs a shell with limits and a
+// network of its own, and a rootfs/ made of one static busybox. It replaces
+// nothing: a config.json or a rootfs/ with something in it is an error. When
+// it fails, what it made is gone again.
+func Busybox(opts BusyboxOptions) error {
+	if !filepath.IsAbs(opts.Mocker) {
+		return fmt.Errorf("make bundle %s: path of mocker %q: not absolute", opts.Bundle, opts.Mocker)
+	}
+	bundle, err := filepath.Abs(opts.Bundle)
+	if err != nil {
+		return fmt.Errorf("make bundle %s: %w", opts.Bundle, err)
+	}
+	made, err := makeBundle(bundle)
+	if err != nil {
+		return err
+	}
+	if err := fillBundle(bundle, opts); err != nil {
+		if made {
+			os.Remove(bundle) // empty again, or somebody else's by now
+		}
+		return err
+	}
+	return nil
+}
+
+// makeBundle makes the directory unless it is there, and refuses one that
+// holds a bundle already.
+func makeBundle(bundle string) (made bool, err error) {
+	switch err := os.Mkdir(bundle, 0o755); {
+	case err == nil:
+		return true, nil
+	case !errors.Is(err, os.ErrExist):
+		return false, fmt.Errorf("make bundle %s: %w", bundle, bare(err))
+	}
+	name := filepath.Join(bundle, configName)
+	if _, err := os.Lstat(name); err == nil {
+		return false, fmt.Errorf("write %s: file exists, remove it first", name)
+	}
+	return false, nil
+}
+
+// fillBundle builds the rootfs under another name and moves it into place, so
+// that its removal can never touch what others put there.
+func fillBundle(bundle string, opts BusyboxOptions) (err error) {
+	rootfs := filepath.Join(bundle, "rootfs")
+	existed, err := checkEmpty(rootfs)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(bundle, ".rootfs.")
+	if err != nil {
+		return fmt.Errorf("make bundle %s: %w", bundle, bare(err))
+	}
+	place := tmp
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(place))
+			if existed && place == rootfs {
+				err = errors.Join(err, os.Mkdir(rootfs, 0o755))
+			}
+		}
+	}()
+	if err := fillRootfs(tmp, opts.Busybox); err != nil {
+		return err
+	}
+	// Over an empty directory a rename succeeds, over any other it fails.
+	if err := os.Rename(tmp, rootfs); err != nil {
+		var le *os.LinkError
+		if errors.As(err, &le) {
+			err = le.Err
+		}
+		return fmt.Errorf("make %s: %w", rootfs, err)
+	}
+	place = rootfs
+	return Write(bundle, busyboxSpec(opts.Mocker))
+}
+
+// checkEmpty refuses a rootfs that is anything but absent or an empty
+// directory, and says which.
+func checkEmpty(rootfs string) (existed bool, err error) {
+	st, err := os.Lstat(rootfs)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("make %s: %w", rootfs, bare(err))
+	}
+	if !st.IsDir() {
+		return false, fmt.Errorf("make %s: exists and is not a directory", rootfs)
+	}
+	entries, err := os.ReadDir(rootfs)
+	if err != nil {
+		return false, fmt.Errorf("make %s: %w", rootfs, bare(err))
+	}
+	if len(entries) > 0 {
+		return false, fmt.Errorf("make %s: directory not empty, remove it first", rootfs)
+	}
+	return true, nil
+}
+
+// busyboxSpec is Example with a writable root, docker's capabilities, limits,
+// and the network hooks. The cgroup is left to the runtime: mocker's default
+// is /mocker/<id>, and a bundle does not know its id.
+func busyboxSpec(mocker string) *specs.Spec {
+	spec := Example()
+	spec.Version = busyboxVersion
+	spec.Hostname = "mocker"
+	spec.Root.Readonly = false
+	spec.Process.Env = []string{defaultPath, "TERM=xterm", "HOME=/root"}
+	spec.Process.Capabilities = dockerCapabilities()
+	limit, quota, period, pids := int64(1<<30), int64(100000), uint64(100000), int64(1024)
+	spec.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &limit}
+	spec.Linux.Resources.CPU = &specs.LinuxCPU{Quota: &quota, Period: &period}
+	spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: &pids}
+	spec.Linux.Namespaces = []specs.LinuxNamespace{
+		{Type: specs.PIDNamespace},
+		{Type: specs.NetworkNamespace},
+		{Type: specs.IPCNamespace},
+		{Type: specs.UTSNamespace},
+		{Type: specs.MountNamespace},
+		{Type: specs.CgroupNamespace},
+	}
+	// A machine without name servers has no such file, and a bind mount of it
+	// would keep every container from starting.
+	if _, err := os.Stat(resolvConf); err == nil {
+		spec.Mounts = append(spec.Mounts, specs.Mount{
+			Destination: resolvConf,
+			Type:        "bind",
+			Source:      resolvConf,
+			Options:     []string{"bind", "ro", "nosuid", "nodev", "noexec"},
+		})
+	}
+	hook := func() []specs.Hook {
+		return []specs.Hook{{
+			Path: mocker,
+			Args: []string{"mocker", "hook", "network"},
+			Env:  []string{defaultPath},
+		}}
+	}
+	// prestart, deprecated as it is, is the one that every runtime has.
+	spec.Hooks = &specs.Hooks{Prestart: hook(), Poststop: hook()} //nolint:staticcheck // see above
+	return spec
+}
+
+const resolvConf = "/etc/resolv.conf"
+
+// dockerCapabilities are the fourteen that docker gives by default. The
+// inheritable and ambient sets stay empty: a process that gives up root is
+// not to keep them (CVE-2022-24769).
+func dockerCapabilities() *specs.LinuxCapabilities {
+	caps := func() []string {
+		return []string{
+			"CAP_CHOWN",
+			"CAP_DAC_OVERRIDE",
+			"CAP_FSETID",
+			"CAP_FOWNER",
+			"CAP_MKNOD",
+			"CAP_NET_RAW",
+			"CAP_SETGID",
+			"CAP_SETUID",
+			"CAP_SETFCAP",
+			"CAP_SETPCAP",
+			"CAP_NET_BIND_SERVICE",
+			"CAP_SYS_CHROOT",
+			"CAP_KILL",
+			"CAP_AUDIT_WRITE",
+		}
+	}
+	return &specs.LinuxCapabilities{Bounding: caps(), Effective: caps(), Permitted: caps()}
+}

@@ -1,0 +1,102 @@
+// Package specconv turns a bundle's config.json into the resolved
+// config.Config that libcontainer carries out, and makes the example bundles
+// that `mocker spec` writes.
+//
+// Load reads, Convert checks and resolves. Every property of runtime-spec 1.3
+// is converted or refused with its JSON path and value, never passed over in
+// silence; sections for other platforms are ignored, as the specification
+// says. The only looks at the machine are stats of the bundle, of root.path
+// and of namespaces that are joined by path; nothing here needs root or
+// changes anything, but for Write and Busybox, which write a bundle.
+package specconv
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/mocker-runtime/mocker/libcontainer/config"
+)
+
+// Convert checks a spec and resolves it: relative paths against the bundle,
+// names to the kernel's numbers, defaults filled in. Every error about the
+// spec reads "config.json: <JSON path>: <value>: <cause>". What the
+// specification wants logged rather than refused stands in the result's
+// Warnings.
+func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
+	if spec == nil {
+		return nil, errors.New("config.json: empty")
+	}
+	dir, err := resolveBundle(bundle)
+	if err != nil {
+		return nil, err
+	}
+	cfg := &config.Config{
+		Version:     spec.Version,
+		Bundle:      dir,
+		Annotations: maps.Clone(spec.Annotations),
+	}
+	// Namespaces come before everything that depends on them, and they are
+	// what proves that spec.Linux is there.
+	parts := []func(*specs.Spec, *config.Config) error{
+		checkVersion,
+		checkSupported,
+		convertNamespaces,
+		convertRoot,
+		convertNames,
+		convertMounts,
+		convertDevices,
+		convertPaths,
+		convertSysctls,
+		convertCgroup,
+		convertProcess,
+		convertHooks,
+		checkAnnotations,
+	}
+	for _, convert := range parts {
+		if err := convert(spec, cfg); err != nil {
+			return nil, err
+		}
+	}
+	return cfg, nil
+}
+
+func resolveBundle(bundle string) (string, error) {
+	dir, err := filepath.Abs(bundle)
+	if err != nil {
+		return "", fmt.Errorf("resolve bundle %s: %w", bundle, err)
+	}
+	st, err := os.Stat(dir)
+	if err != nil {
+		return "", fmt.Errorf("resolve bundle %s: %w", bundle, bare(err))
+	}
+	if !st.IsDir() {
+		return "", fmt.Errorf("resolve bundle %s: not a directory", bundle)
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return "", fmt.Errorf("resolve bundle %s: %w", bundle, bare(err))
+	}
+	return dir, nil
+}
+
+func checkAnnotations(spec *specs.Spec, _ *config.Config) error {
+	if _, ok := spec.Annotations[""]; ok {
+		return refuse("annotations", "", "a key must not be empty")
+	}
+	return nil
+}
+
+// bare takes the operation and the path off an error of package os, for
+// messages that name the path themselves.
+func bare(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}

@@ -1,0 +1,182 @@
+package specconv
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// configName is the file of a bundle that describes the container (bundle.md).
+const configName = "config.json"
+
+// maxConfig bounds the size of a config.json in bytes. The largest that
+// engines write, with all of seccomp in them, stay below one MiB.
+const maxConfig = 32 << 20
+
+// Load reads config.json of a bundle. Properties that the specification does
+// not have are ignored, as it demands. An error names the file, and in it line
+// and column or the JSON path of what is wrong.
+func Load(bundle string) (*specs.Spec, error) {
+	name := filepath.Join(bundle, configName)
+	data, err := readConfig(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, statErr := os.Stat(bundle); statErr != nil {
+			return nil, fmt.Errorf("open bundle %s: %w", bundle, bare(statErr))
+		}
+		// runc's words, which callers look for.
+		return nil, fmt.Errorf("load %s: JSON specification file %s not found", name, configName)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", name, bare(err))
+	}
+	spec, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", name, err)
+	}
+	return spec, nil
+}
+
+func readConfig(name string) ([]byte, error) {
+	// O_NONBLOCK: a fifo must not hang the open; it is refused below.
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	if st.Size() <= maxConfig {
+		// The size is no promise: the file may grow, or be in /proc.
+		data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+		if err != nil || len(data) <= maxConfig {
+			return data, err
+		}
+	}
+	return nil, fmt.Errorf("larger than %d MiB", maxConfig>>20)
+}
+
+// parse decodes one JSON object and nothing after it.
+func parse(data []byte) (*specs.Spec, error) {
+	if i := invalidUTF8(data); i >= 0 {
+		return nil, fmt.Errorf("%s: not UTF-8", position(data, i))
+	}
+	spec := &specs.Spec{}
+	err := json.Unmarshal(data, spec)
+	var syntax *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return nil, fmt.Errorf("%s: %w", position(data, syntaxOffset(data, syntax)), err)
+	case errors.As(err, &typ):
+		return nil, typeError(data, typ)
+	case err != nil:
+		return nil, err
+	}
+	// null decodes into anything without an error.
+	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
+		return nil, errors.New("line 1, column 1: got null, want an object")
+	}
+	return spec, nil
+}
+
+// syntaxOffset is the index of the byte that is wrong, or the end where the
+// text stops too early; the decoder counts the bytes that it has read.
+func syntaxOffset(data []byte, e *json.SyntaxError) int {
+	if e.Error() == "unexpected end of JSON input" {
+		return len(data)
+	}
+	return int(e.Offset) - 1
+}
+
+// invalidUTF8 is the index of the first byte that is not UTF-8, or -1. The
+// decoder would quietly replace it, and change a path.
+func invalidUTF8(data []byte) int {
+	if utf8.Valid(data) {
+		return -1
+	}
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}
+
+// position names the place of a byte as editors count: from 1, columns in
+// bytes.
+func position(data []byte, offset int) string {
+	offset = min(max(offset, 0), len(data))
+	before := data[:offset]
+	line := 1 + bytes.Count(before, []byte("\n"))
+	column := offset - bytes.LastIndexByte(before, '\n')
+	return "line " + strconv.Itoa(line) + ", column " + strconv.Itoa(column)
+}
+
+func typeError(data []byte, e *json.UnmarshalTypeError) error {
+	at := position(data, int(e.Offset)-1)
+	if field := jsonField(e.Field); field != "" {
+		at += ": " + field
+	}
+	return fmt.Errorf("%s: got %s, want %s", at, article(e.Value), wanted(e.Type))
+}
+
+// jsonField drops the names of embedded Go structs from a decoder's path;
+// they are not in the file.
+func jsonField(field string) string {
+	return strings.ReplaceAll(field, "LinuxBlockIODevice.", "")
+}
+
+// article makes the decoder's word for a JSON value readable: "number 1.5" is
+// a value already, "array" becomes "an array".
+func article(value string) string {
+	switch {
+	case value == "array" || value == "object":
+		return "an " + value
+	case value == "bool":
+		return "true or false"
+	case strings.Contains(value, " "):
+		return value
+	}
+	return "a " + value
+}
+
+// wanted says in JSON's terms what fits a Go type.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return wanted(t.Elem())
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "an integer from 0 to " + strconv.FormatUint(1<<t.Bits()-1, 10)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		limit := uint64(1) << (t.Bits() - 1)
+		return "an integer from -" + strconv.FormatUint(limit, 10) + " to " + strconv.FormatUint(limit-1, 10)
+	}
+	return t.String()
+}

@@ -1,0 +1,73 @@
+package specconv
+
+import (
+	"path"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/mocker-runtime/mocker/libcontainer/config"
+)
+
+func convertPaths(spec *specs.Spec, cfg *config.Config) (err error) {
+	if cfg.Masked, err = insidePaths("linux.maskedPaths", spec.Linux.MaskedPaths); err != nil {
+		return err
+	}
+	cfg.ReadonlySub, err = insidePaths("linux.readonlyPaths", spec.Linux.ReadonlyPaths)
+	return err
+}
+
+// insidePaths cleans a list of paths in the container. The root itself is
+// refused: a mask there hides nothing from a process that already stands in
+// it, and for reading only there is root.readonly.
+func insidePaths(list string, given []string) ([]string, error) {
+	var clean []string
+	for i, p := range given {
+		c, err := insidePath(item(list, i), p)
+		if err != nil {
+			return nil, err
+		}
+		clean = append(clean, c)
+	}
+	return clean, nil
+}
+
+// insidePath cleans one absolute path in the container, other than its root.
+func insidePath(at, p string) (string, error) {
+	if p == "" {
+		return "", refuse(at, p, "must not be empty")
+	}
+	if err := checkNUL(at, p); err != nil {
+		return "", err
+	}
+	if !path.IsAbs(p) {
+		return "", refuse(at, p, "not an absolute path")
+	}
+	clean := path.Clean(p)
+	if clean == "/" {
+		return "", refuse(at, p, "the container's root directory")
+	}
+	return clean, nil
+}
+
+// cgroupPath cleans linux.cgroupsPath. An absolute path stays absolute; ".."
+// can leave neither the hierarchy nor, in a relative path, mocker's own
+// cgroup. The top of either is refused: its limits are not the container's.
+func cgroupPath(p string) (string, error) {
+	const at = "linux.cgroupsPath"
+	if p == "" {
+		return "", nil
+	}
+	for _, r := range p {
+		if r < ' ' || r == 0x7f {
+			return "", refuse(at, p, "contains a control character")
+		}
+	}
+	clean := path.Clean("/" + p)
+	if clean == "/" {
+		return "", refuse(at, p, "no cgroup of its own")
+	}
+	if !path.IsAbs(p) {
+		clean = clean[1:]
+	}
+	return clean, nil
+}

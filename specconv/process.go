@@ -1,0 +1,151 @@
+package specconv
+
+import (
+	"math"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/mocker-runtime/mocker/libcontainer/config"
+)
+
+const defaultUmask = 0o022
+
+func convertProcess(spec *specs.Spec, cfg *config.Config) error {
+	given := spec.Process
+	if given == nil {
+		return nil
+	}
+	p := &config.Process{
+		Terminal:   given.Terminal,
+		NoNewPrivs: given.NoNewPrivileges,
+	}
+	cfg.Process = p
+	for _, convert := range []func(*specs.Process, *config.Process) error{
+		convertArgs, convertEnv, convertCwd, convertUser, convertConsole, convertRlimits, convertOOM,
+	} {
+		if err := convert(given, p); err != nil {
+			return err
+		}
+	}
+	caps, warnings, err := convertCapabilities(given.Capabilities)
+	if err != nil {
+		return err
+	}
+	p.Caps = caps
+	cfg.Warnings = append(cfg.Warnings, warnings...)
+	return nil
+}
+
+func convertArgs(given *specs.Process, p *config.Process) error {
+	const at = "process.args"
+	if len(given.Args) == 0 {
+		return missing(at)
+	}
+	if given.Args[0] == "" {
+		return refuse(at+"[0]", "", "executable file not found in $PATH")
+	}
+	p.Args = slices.Clone(given.Args)
+	return checkNULs(at, given.Args)
+}
+
+// convertEnv checks the environment and keeps, of several entries with one
+// name, the last: programs disagree about which one counts.
+func convertEnv(given *specs.Process, p *config.Process) error {
+	const at = "process.env"
+	if err := checkNULs(at, given.Env); err != nil {
+		return err
+	}
+	last := make(map[string]int, len(given.Env))
+	for i, entry := range given.Env {
+		name, _, ok := strings.Cut(entry, "=")
+		if !ok {
+			return refuse(item(at, i), entry, `no "=" in it`)
+		}
+		if name == "" {
+			return refuse(item(at, i), entry, `no name before the "="`)
+		}
+		last[name] = i
+	}
+	for i, entry := range given.Env {
+		if name, _, _ := strings.Cut(entry, "="); last[name] == i {
+			p.Env = append(p.Env, entry)
+		}
+	}
+	return nil
+}
+
+// convertCwd does not clean the path: "link/.." is for the kernel to resolve,
+// in the container.
+func convertCwd(given *specs.Process, p *config.Process) error {
+	const at = "process.cwd"
+	if given.Cwd == "" {
+		return missing(at)
+	}
+	if !path.IsAbs(given.Cwd) {
+		return refuse(at, given.Cwd, "not an absolute path")
+	}
+	p.Cwd = given.Cwd
+	return checkNUL(at, given.Cwd)
+}
+
+func convertUser(given *specs.Process, p *config.Process) error {
+	const at = "process.user."
+	u := &given.User
+	if err := checkID(at+"uid", u.UID); err != nil {
+		return err
+	}
+	if err := checkID(at+"gid", u.GID); err != nil {
+		return err
+	}
+	const limit = 65536 // NGROUPS_MAX, setgroups(2)
+	if len(u.AdditionalGids) > limit {
+		return refuse(at+"additionalGids", len(u.AdditionalGids), "more than %d groups", limit)
+	}
+	for i, gid := range u.AdditionalGids {
+		if err := checkID(item(at+"additionalGids", i), gid); err != nil {
+			return err
+		}
+	}
+	p.UID, p.GID, p.Groups = u.UID, u.GID, slices.Clone(u.AdditionalGids)
+	p.Umask = defaultUmask
+	if u.Umask != nil {
+		if *u.Umask > 0o777 {
+			return refuse(at+"umask", *u.Umask, "more than the permission bits, which end at 511 (0777)")
+		}
+		p.Umask = *u.Umask
+	}
+	return nil
+}
+
+// convertConsole takes the size only together with a terminal; without one
+// the specification wants it ignored.
+func convertConsole(given *specs.Process, p *config.Process) error {
+	const at = "process.consoleSize."
+	size := given.ConsoleSize
+	if size == nil || !given.Terminal {
+		return nil
+	}
+	if size.Height > math.MaxUint16 {
+		return refuse(at+"height", size.Height, "more than 65535")
+	}
+	if size.Width > math.MaxUint16 {
+		return refuse(at+"width", size.Width, "more than 65535")
+	}
+	p.Height, p.Width = uint16(size.Height), uint16(size.Width)
+	return nil
+}
+
+func convertOOM(given *specs.Process, p *config.Process) error {
+	adj := given.OOMScoreAdj
+	if adj == nil {
+		return nil
+	}
+	if *adj < -1000 || *adj > 1000 { // proc_pid_oom_score_adj(5)
+		return refuse("process.oomScoreAdj", *adj, "not between -1000 and 1000")
+	}
+	p.OOMScoreAdj = adj
+	return nil
+}

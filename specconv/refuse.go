@@ -1,0 +1,75 @@
+package specconv
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// refuse is the error for a value in config.json. path is the value's JSON
+// path, without the quotes that a purist would put around keys.
+func refuse(path string, value any, cause string, args ...any) error {
+	text := fmt.Sprint(value)
+	if s, ok := value.(string); ok {
+		text = quote(s)
+	}
+	return fmt.Errorf("config.json: %s: %s: %w", path, text, fmt.Errorf(cause, args...))
+}
+
+// missing is the error for a property that has to be there.
+func missing(path string) error {
+	return fmt.Errorf("config.json: %s: missing", path)
+}
+
+// unsupported is the error for a property that mocker knows and cannot honour.
+func unsupported(path string) error {
+	return fmt.Errorf("config.json: %s: not supported yet", path)
+}
+
+// quote makes a string of config.json printable, and keeps an error readable
+// where the string is a megabyte long.
+func quote(s string) string {
+	const limit = 256
+	if len(s) <= limit {
+		return strconv.Quote(s)
+	}
+	return strconv.Quote(s[:limit]) + "..."
+}
+
+// item is the JSON path of one element: list[i].
+func item(list string, i int) string {
+	return list + "[" + strconv.Itoa(i) + "]"
+}
+
+// checkNUL refuses a NUL byte: the kernel takes it for the end of the string,
+// so what it sees would not be what was checked.
+func checkNUL(path, s string) error {
+	if strings.IndexByte(s, 0) >= 0 {
+		return refuse(path, s, "contains a NUL byte")
+	}
+	return nil
+}
+
+// checkNULs is checkNUL for each element of a list.
+func checkNULs(path string, list []string) error {
+	for i, s := range list {
+		if strings.IndexByte(s, 0) >= 0 {
+			return checkNUL(item(path, i), s)
+		}
+	}
+	return nil
+}
+
+// checkWord refuses what cannot be one word on a line of a cgroup file: an
+// empty string, white space, and control characters.
+func checkWord(path, s string) error {
+	if s == "" {
+		return refuse(path, s, "must not be empty")
+	}
+	for _, r := range s {
+		if r <= ' ' || r == 0x7f {
+			return refuse(path, s, "contains white space or a control character")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,230 @@
+package specconv
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/mocker-runtime/mocker/libcontainer/config"
+)
+
+func convertCgroup(spec *specs.Spec, cfg *config.Config) (err error) {
+	if cfg.Cgroup.Path, err = cgroupPath(spec.Linux.CgroupsPath); err != nil {
+		return err
+	}
+	to := &cgroups.Resources{}
+	cfg.Cgroup.Resources = to
+	if to.Devices, err = deviceRules(spec); err != nil {
+		return err
+	}
+	from := spec.Linux.Resources
+	if from == nil {
+		return nil
+	}
+	for _, convert := range []func(*specs.LinuxResources, *cgroups.Resources) error{
+		convertMemory, convertCPU, convertPids, convertBlockIO, convertHugepages,
+		convertNetwork, convertRdma, convertUnified,
+	} {
+		if err := convert(from, to); err != nil {
+			return err
+		}
+	}
+	warnMemory(from.Memory, cfg)
+	return nil
+}
+
+func convertMemory(from *specs.LinuxResources, to *cgroups.Resources) error {
+	m := from.Memory
+	if m == nil {
+		return nil
+	}
+	for _, v := range []struct {
+		name  string
+		given *int64
+		to    *int64
+	}{
+		{"limit", m.Limit, &to.Memory},
+		{"reservation", m.Reservation, &to.MemoryReservation},
+		{"swap", m.Swap, &to.MemorySwap},
+	} {
+		if v.given == nil {
+			continue
+		}
+		if *v.given < -1 {
+			return refuse("linux.resources.memory."+v.name, *v.given, "neither a number of bytes nor -1")
+		}
+		*v.to = *v.given
+	}
+	if to.MemorySwap > 0 && to.MemorySwap < to.Memory {
+		return refuse("linux.resources.memory.swap", to.MemorySwap, "less than the memory limit %d, which it includes", to.Memory)
+	}
+	if m.Swappiness != nil {
+		if *m.Swappiness > 100 {
+			return refuse("linux.resources.memory.swappiness", *m.Swappiness, "not between 0 and 100")
+		}
+		to.MemorySwappiness = m.Swappiness
+	}
+	to.OomKillDisable = m.DisableOOMKiller != nil && *m.DisableOOMKiller
+	to.MemoryCheckBeforeUpdate = m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate
+	return nil
+}
+
+// warnMemory names the settings that kernels no longer have. The
+// specification lets a runtime ignore them, and engines still write them.
+func warnMemory(m *specs.LinuxMemory, cfg *config.Config) {
+	if m == nil {
+		return
+	}
+	warn := func(name, why string) {
+		cfg.Warnings = append(cfg.Warnings, "config.json: linux.resources.memory."+name+": ignored: "+why)
+	}
+	limits := func(v *int64) bool { return v != nil && *v > 0 }
+	if limits(m.Kernel) { //nolint:staticcheck // deprecated, and still written
+		warn("kernel", "the kernel has no such limit since 5.4")
+	}
+	if limits(m.KernelTCP) {
+		warn("kernelTCP", "deprecated, as the kernel memory limit is")
+	}
+	if m.UseHierarchy != nil && !*m.UseHierarchy {
+		warn("useHierarchy", "the kernel always accounts hierarchically since 5.11")
+	}
+}
+
+func convertCPU(from *specs.LinuxResources, to *cgroups.Resources) error {
+	const at = "linux.resources.cpu."
+	c := from.CPU
+	if c == nil {
+		return nil
+	}
+	if c.Shares != nil {
+		to.CpuShares = *c.Shares
+		to.CpuWeight = cgroups.ConvertCPUSharesToCgroupV2Value(*c.Shares)
+	}
+	for _, v := range []struct {
+		name  string
+		given *int64
+		to    *int64
+	}{{"quota", c.Quota, &to.CpuQuota}, {"realtimeRuntime", c.RealtimeRuntime, &to.CpuRtRuntime}} {
+		if v.given == nil {
+			continue
+		}
+		if *v.given < -1 {
+			return refuse(at+v.name, *v.given, "neither a number of microseconds nor -1")
+		}
+		*v.to = *v.given
+	}
+	if c.Period != nil {
+		to.CpuPeriod = *c.Period
+	}
+	if c.RealtimePeriod != nil {
+		to.CpuRtPeriod = *c.RealtimePeriod
+	}
+	if c.Idle != nil && *c.Idle != 0 && *c.Idle != 1 {
+		return refuse(at+"idle", *c.Idle, "neither 0 nor 1")
+	}
+	to.CpuBurst, to.CPUIdle = c.Burst, c.Idle
+	for _, s := range []struct{ name, value string }{{"cpus", c.Cpus}, {"mems", c.Mems}} {
+		if s.value == "" {
+			continue
+		}
+		if err := checkWord(at+s.name, s.value); err != nil {
+			return err
+		}
+	}
+	to.CpusetCpus, to.CpusetMems = c.Cpus, c.Mems
+	return nil
+}
+
+// convertPids keeps apart no limit given (leave it), -1 (no limit) and 0,
+// which is a limit that lets nothing fork.
+func convertPids(from *specs.LinuxResources, to *cgroups.Resources) error {
+	if from.Pids == nil || from.Pids.Limit == nil {
+		return nil
+	}
+	if limit := *from.Pids.Limit; limit < -1 {
+		return refuse("linux.resources.pids.limit", limit, "neither a number of tasks nor -1")
+	}
+	to.PidsLimit = from.Pids.Limit
+	return nil
+}
+
+// convertHugepages checks the page size, which becomes a part of the names of
+// cgroup files: hugetlb.2MB.max.
+func convertHugepages(from *specs.LinuxResources, to *cgroups.Resources) error {
+	for i, h := range from.HugepageLimits {
+		if !isPageSize(h.Pagesize) {
+			return refuse(item("linux.resources.hugepageLimits", i)+".pageSize", h.Pagesize, `not a size such as "2MB"`)
+		}
+		to.HugetlbLimit = append(to.HugetlbLimit, &cgroups.HugepageLimit{Pagesize: h.Pagesize, Limit: h.Limit})
+	}
+	return nil
+}
+
+func isPageSize(s string) bool {
+	digits := strings.TrimRight(s, "KMGB")
+	switch s[len(digits):] {
+	case "KB", "MB", "GB":
+	default:
+		return false
+	}
+	for _, r := range digits {
+		if r < '0' || r > '9' {
+			return false
+		}
+	}
+	return digits != "" && digits[0] != '0'
+}
+
+func convertNetwork(from *specs.LinuxResources, to *cgroups.Resources) error {
+	if from.Network == nil {
+		return nil
+	}
+	if from.Network.ClassID != nil {
+		to.NetClsClassid = *from.Network.ClassID
+	}
+	for i, p := range from.Network.Priorities {
+		if err := checkWord(item("linux.resources.network.priorities", i)+".name", p.Name); err != nil {
+			return err
+		}
+		to.NetPrioIfpriomap = append(to.NetPrioIfpriomap, &cgroups.IfPrioMap{Interface: p.Name, Priority: int64(p.Priority)})
+	}
+	return nil
+}
+
+func convertRdma(from *specs.LinuxResources, to *cgroups.Resources) error {
+	for _, name := range slices.Sorted(maps.Keys(from.Rdma)) {
+		if err := checkWord("linux.resources.rdma", name); err != nil {
+			return err
+		}
+		limits := from.Rdma[name]
+		if to.Rdma == nil {
+			to.Rdma = make(map[string]cgroups.LinuxRdma, len(from.Rdma))
+		}
+		to.Rdma[name] = cgroups.LinuxRdma{HcaHandles: limits.HcaHandles, HcaObjects: limits.HcaObjects}
+	}
+	return nil
+}
+
+// convertUnified checks that each key is a file in the container's cgroup and
+// not on the way to another.
+func convertUnified(from *specs.LinuxResources, to *cgroups.Resources) error {
+	const at = "linux.resources.unified"
+	for _, key := range slices.Sorted(maps.Keys(from.Unified)) {
+		if err := checkWord(at, key); err != nil {
+			return err
+		}
+		if strings.Contains(key, "/") || !strings.Contains(strings.Trim(key, "."), ".") {
+			return refuse(at, key, "not the name of a cgroup file such as memory.high")
+		}
+		if err := checkNUL(at+"."+key, from.Unified[key]); err != nil {
+			return err
+		}
+	}
+	if len(from.Unified) > 0 {
+		to.Unified = maps.Clone(from.Unified)
+	}
+	return nil
+}

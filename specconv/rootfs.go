@@ -1,0 +1,216 @@
+package specconv
+
+import (
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// busyboxPackage is where a machine without a static busybox finds one.
+const busyboxPackage = "install the package busybox-static"
+
+// fillRootfs puts busybox, its applets and the few files that programs look
+// for into an empty directory.
+func fillRootfs(root, busybox string) error {
+	busybox, err := findBusybox(busybox)
+	if err != nil {
+		return err
+	}
+	for _, d := range []struct {
+		name string
+		mode os.FileMode
+	}{
+		{".", 0o755},
+		{"bin", 0o755},
+		{"dev", 0o755},
+		{"etc", 0o755},
+		{"home", 0o755},
+		{"proc", 0o555},
+		{"root", 0o700},
+		{"run", 0o755},
+		{"sbin", 0o755},
+		{"sys", 0o555},
+		{"tmp", 0o777 | os.ModeSticky},
+		{"usr", 0o755},
+		{"usr/bin", 0o755},
+		{"usr/sbin", 0o755},
+		{"var", 0o755},
+		{"var/tmp", 0o777 | os.ModeSticky},
+	} {
+		if err := makeDir(filepath.Join(root, d.name), d.mode); err != nil {
+			return err
+		}
+	}
+	for _, f := range []struct{ name, text string }{
+		{"etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"},
+		{"etc/group", "root:x:0:\ntty:x:5:\nnobody:x:65534:\n"},
+		{"etc/hosts", "127.0.0.1\tlocalhost mocker\n::1\tlocalhost ip6-localhost ip6-loopback\n"},
+		{"etc/hostname", "mocker\n"},
+		{"etc/resolv.conf", ""}, // where the host's is mounted
+	} {
+		if err := makeFile(filepath.Join(root, f.name), []byte(f.text), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := copyProgram(filepath.Join(root, "bin/busybox"), busybox); err != nil {
+		return err
+	}
+	return linkApplets(root, busybox)
+}
+
+// findBusybox returns the path of a busybox that needs nothing but the
+// kernel: an ELF file without an interpreter.
+func findBusybox(given string) (string, error) {
+	candidates := []string{given}
+	if given == "" {
+		candidates = []string{"/bin/busybox", "/usr/bin/busybox"}
+		if found, err := exec.LookPath("busybox"); err == nil {
+			candidates = append([]string{found}, candidates...)
+		}
+	}
+	var first error
+	for _, name := range candidates {
+		err := checkStatic(name)
+		if err == nil {
+			return name, nil
+		}
+		// A busybox that is there and unfit explains more than one that is not.
+		if first == nil || errors.Is(first, os.ErrNotExist) && !errors.Is(err, os.ErrNotExist) {
+			first = fmt.Errorf("use busybox %s: %w", name, err)
+		}
+	}
+	if given == "" && errors.Is(first, os.ErrNotExist) {
+		return "", errors.New("find busybox: not in PATH, /bin or /usr/bin; " + busyboxPackage)
+	}
+	return "", first
+}
+
+func checkStatic(name string) error {
+	st, err := os.Stat(name)
+	if err != nil {
+		return bare(err)
+	}
+	if !st.Mode().IsRegular() {
+		return errors.New("not a regular file")
+	}
+	f, err := elf.Open(name)
+	if err != nil {
+		var format *elf.FormatError
+		if errors.As(err, &format) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return errors.New("not an ELF program; " + busyboxPackage)
+		}
+		return bare(err)
+	}
+	defer f.Close()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return errors.New("not static, it needs an interpreter; " + busyboxPackage)
+		}
+	}
+	return nil
+}
+
+// linkApplets makes a link to busybox for every command in it, each at its
+// usual place. The links are relative, so that they also hold seen from
+// outside the container.
+func linkApplets(root, busybox string) error {
+	applets, err := listApplets(busybox)
+	if err != nil {
+		return err
+	}
+	for _, applet := range applets {
+		dir, base := path.Split(path.Clean("/" + applet))
+		var target string
+		switch dir {
+		case "/bin/", "/sbin/":
+			target = "../bin/busybox"
+		case "/usr/bin/", "/usr/sbin/":
+			target = "../../bin/busybox"
+		default:
+			continue // linuxrc, for initial ramdisks
+		}
+		if dir == "/bin/" {
+			target = "busybox"
+		}
+		if base == "busybox" {
+			continue
+		}
+		if err := os.Symlink(target, filepath.Join(root, dir, base)); err != nil && !errors.Is(err, os.ErrExist) {
+			return fmt.Errorf("link applet %s: %w", applet, err)
+		}
+	}
+	return nil
+}
+
+// listApplets asks busybox for its commands. A build without FEATURE_INSTALLER
+// knows their names but not their places; then all of them go to bin.
+func listApplets(busybox string) ([]string, error) {
+	full, err := runBusybox(busybox, "--list-full")
+	if err == nil && len(full) > 0 {
+		return full, nil
+	}
+	list, err := runBusybox(busybox, "--list")
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range list {
+		list[i] = "bin/" + name
+	}
+	return list, nil
+}
+
+func runBusybox(busybox, option string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, busybox, option).Output()
+	if err != nil {
+		return nil, fmt.Errorf("run %s %s: %w", busybox, option, err)
+	}
+	return strings.Fields(string(out)), nil
+}
+
+func makeDir(name string, mode os.FileMode) error {
+	if err := os.Mkdir(name, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make %s: %w", name, bare(err))
+	}
+	// The umask would take from what Mkdir gives.
+	if err := os.Chmod(name, mode); err != nil {
+		return fmt.Errorf("make %s: %w", name, bare(err))
+	}
+	return nil
+}
+
+func makeFile(name string, text []byte, mode os.FileMode) error {
+	if err := os.WriteFile(name, text, mode); err != nil {
+		return fmt.Errorf("write %s: %w", name, bare(err))
+	}
+	if err := os.Chmod(name, mode); err != nil {
+		return fmt.Errorf("write %s: %w", name, bare(err))
+	}
+	return nil
+}
+
+func copyProgram(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", from, bare(err))
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", from, err)
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Chmod(0o755), out.Close()); err != nil {
+		return fmt.Errorf("copy %s to %s: %w", from, to, err)
+	}
+	return nil
+}
