@@ -1,0 +1,92 @@
+# mocker: "make help" lists what can be made.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -euc
+.DEFAULT_GOAL := help
+
+VERSION ?= 0.1.0-dev
+COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# Without this tag urfave/cli brings a markdown library, whose start costs
+# more than the rest of mocker's.
+TAGS := -tags=urfave_cli_no_docs
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+LINTER := dist/golangci-lint
+
+# command=package of what the targets need besides Go, make and git.
+NEED_DEMO := busybox=busybox-static iptables ip=iproute2
+NEED_TEST := $(NEED_DEMO) runc crun podman conmon ctr=containerd
+RACE := ./commands/... ./specconv/... ./hooks/... ./libcontainer/...
+
+# The shipped binary has no C in it, and neither has anything else but the
+# tests that run under the race detector.
+export CGO_ENABLED := 0
+
+.PHONY: help
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build ./mocker, one static binary
+	go build -trimpath $(TAGS) -ldflags '$(LDFLAGS)' -o mocker .
+
+.PHONY: bundles
+bundles: build ## make the root file systems of the bundles in bundles/
+	@scripts/need.sh $(NEED_DEMO)
+	@scripts/rootfs.sh
+
+.PHONY: run
+run: build ## open a shell in a busybox container (needs root)
+	@scripts/need.sh $(NEED_DEMO)
+	@scripts/shell.sh
+
+.PHONY: demo
+demo: build ## watch a container being born, live and go (needs root)
+	@scripts/need.sh $(NEED_DEMO)
+	@scripts/demo.sh
+
+# Tests in tests/ drive the built binary and compare the machine before and
+# after: one package at a time, and nothing else beside them.
+.PHONY: test
+test: lint build ## run all tests (needs root); the last line counts them
+	@scripts/need.sh $(NEED_TEST)
+	@scripts/rootfs.sh
+	@go build -o dist/report ./tests/report
+	@{ status=0; \
+	echo '# unit'; \
+	go test -json -count=1 $(TAGS) $$(go list $(TAGS) ./... | grep -v /tests/) || status=1; \
+	echo '# black box'; \
+	go test -json -count=1 -p 1 -timeout 20m $(TAGS) ./tests/... || status=1; \
+	if command -v gcc >/dev/null; then \
+		echo '# race detector'; \
+		CGO_ENABLED=1 go test -json -count=1 -race $(TAGS) $(RACE) || status=1; \
+	else \
+		echo 'the race detector needs gcc, which is not here: nothing was run under it'; \
+	fi; \
+	exit $$status; } | dist/report
+
+.PHONY: lint
+lint: $(LINTER) ## check the source with go vet and the pinned linter
+	go vet $(TAGS) ./...
+	$(LINTER) run
+
+# Its own module: what the linter depends on is no dependency of mocker.
+$(LINTER): tools/go.mod
+	@echo "building the linter pinned in tools/go.mod (a minute or two, once)"
+	@cd tools && go build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: bench
+bench: build ## time mocker beside runc and crun (needs root)
+	@scripts/need.sh $(NEED_DEMO) runc crun
+	go test $(TAGS) -run '^$$' -bench . -v -benchtime 40x ./tests/benchmarks
+
+.PHONY: install
+install: build ## install below PREFIX (/usr/local) and DESTDIR
+	install -D -m 0755 mocker '$(DESTDIR)$(PREFIX)/bin/mocker'
+	install -D -m 0644 docs/man/mocker.8 '$(DESTDIR)$(PREFIX)/share/man/man8/mocker.8'
+
+.PHONY: clean
+clean: ## remove what was made
+	rm -rf mocker dist bundles/*/rootfs

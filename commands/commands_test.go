@@ -1,0 +1,258 @@
+package commands
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// asMocker makes the test binary behave as mocker: the tests that need another
+// user start themselves anew.
+const asMocker = "COMMANDS_TEST_AS_MOCKER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMocker) != "" {
+		os.Exit(Main(os.Args, Build{}, Streams{os.Stdin, os.Stdout, os.Stderr}))
+	}
+	os.Exit(m.Run())
+}
+
+type answer struct {
+	code        int
+	out, stderr string
+}
+
+// call runs one command line with an empty state directory.
+func call(t *testing.T, args ...string) answer {
+	t.Helper()
+	dir := t.TempDir()
+	open := func(name string) *os.File {
+		f, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	in, out, stderr := open("in"), open("out"), open("err")
+	line := append([]string{"mocker", "--root", filepath.Join(dir, "root")}, args...)
+	code := Main(line, Build{Version: "1.2.3", Commit: "abc"}, Streams{in, out, stderr})
+	return answer{code, read(t, out.Name()), read(t, stderr.Name())}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestRefusals: a command line that cannot be carried out gets one line on
+// stderr, nothing on stdout, and exit code 1.
+func TestRefusals(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	tests := []struct {
+		line string
+		want string
+	}{
+		{"stat", `unknown command "stat" (did you mean start or state?)`},
+		{"creat x", `unknown command "creat" (did you mean create?)`},
+		{"frobnicate", `unknown command "frobnicate" (see "mocker --help")`},
+		{"exec x sh", `command "exec" is not built yet (see "mocker --help")`},
+		{"checkpoint --help", `command "checkpoint" is not built yet (see "mocker --help")`},
+		{"help stat", `unknown command "stat" (did you mean start or state?)`},
+		{"help a b", `"help" requires a maximum of 1 argument(s) (usage: mocker help [verb])`},
+		{"--nope list", `flag provided but not defined: -nope (see "mocker --help")`},
+		{"--rot x list", `flag provided but not defined: -rot (did you mean --root?)`},
+		{"create --bundel x y", `create: flag provided but not defined: -bundel (did you mean --bundle?)`},
+		{"create --preserve-fds x y", `create: invalid value "x" for flag -preserve-fds: parse error (see "mocker help create")`},
+		{"create --preserve-fds -1 y", `--preserve-fds -1: must not be negative`},
+		{"create", `"create" requires exactly 1 argument(s) (usage: mocker create <container-id>)`},
+		{"create a b", `"create" requires exactly 1 argument(s) (usage: mocker create <container-id>)`},
+		{"run", `"run" requires exactly 1 argument(s) (usage: mocker run <container-id>)`},
+		{"start", `"start" requires exactly 1 argument(s) (usage: mocker start <container-id>)`},
+		{"state", `"state" requires exactly 1 argument(s) (usage: mocker state <container-id>)`},
+		{"delete", `"delete" requires exactly 1 argument(s) (usage: mocker delete <container-id>)`},
+		{"kill", `"kill" requires a minimum of 1 argument(s) (usage: mocker kill <container-id> [signal])`},
+		{"kill a TERM b", `"kill" requires a maximum of 2 argument(s) (usage: mocker kill <container-id> [signal])`},
+		{"list a", `"list" requires exactly 0 argument(s) (usage: mocker list)`},
+		{"spec a", `"spec" requires exactly 0 argument(s) (usage: mocker spec)`},
+		{"hook", `"hook" requires exactly 1 argument(s) (usage: mocker hook <hook>)`},
+		{"hook dns", `unknown hook "dns" (there is: network)`},
+		{"kill x FOO", `unknown signal "FOO"`},
+		{"kill --all x 9", `kill --all: signals to all processes of a container are not built yet`},
+		{"list -f xml", `list --format "xml": want table or json`},
+		{"spec --rootless", `spec --rootless: rootless containers are not built yet`},
+		{"--log-format xml list", `--log-format "xml": want text or json`},
+		{"--log " + missing + "/log list", `--log ` + missing + `/log: stat ` + missing + `: no such file or directory`},
+		{"--systemd-cgroup list", `--systemd-cgroup: the systemd cgroup driver is not built yet, use cgroupfs`},
+		{"--rootless true list", `--rootless true: rootless containers are not built yet`},
+		{"--rootless maybe list", `--rootless "maybe": want true, false or auto`},
+		{"--cgroup-manager disabled list", `--cgroup-manager "disabled": only cgroupfs is built yet`},
+	}
+	for _, test := range tests {
+		t.Run(test.line, func(t *testing.T) {
+			got := call(t, strings.Fields(test.line)...)
+			if want := (answer{1, "", "mocker: " + test.want + "\n"}); got != want {
+				t.Errorf("got %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+// TestUnknownContainer: the texts that callers search for, and ids that look
+// like something else to a command line parser.
+func TestUnknownContainer(t *testing.T) {
+	for _, line := range []string{"state nope", "start nope", "kill nope", "kill nope 9", "delete nope", "state help", "state h", "state bundle"} {
+		t.Run(line, func(t *testing.T) {
+			got := call(t, strings.Fields(line)...)
+			if got.code != 1 || got.out != "" || !strings.Contains(got.stderr, "container does not exist") {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+	if got, want := call(t, "delete", "--force", "nope"), (answer{}); got != want {
+		t.Errorf("delete --force of an unknown id: got %+v", got)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	const header = "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n"
+	const about = "mocker version 1.2.3\ncommit: abc\nspec: 1.3.0\n"
+	tests := []struct{ line, out string }{
+		{"--version", about},
+		{"-v", about},
+		{"--systemd-cgroup --version", about}, // dockerd asks with its runtimeArgs
+		{"list", header},
+		{"list -q", ""},
+		{"list --format json", "null\n"},
+		{"list -format=json", "null\n"},
+		{"--root /nonexistent --debug=false --debug=false --rootless=auto --cgroup-manager cgroupfs list -f json", "null\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.line, func(t *testing.T) {
+			if got, want := call(t, strings.Fields(test.line)...), (answer{0, test.out, ""}); got != want {
+				t.Errorf("got %+v\nwant %+v", got, want)
+			}
+		})
+	}
+}
+
+// TestHelp: every verb explains itself, with an example, on stdout.
+func TestHelp(t *testing.T) {
+	for _, line := range []string{"", "--help", "help", "-h"} {
+		got := call(t, strings.Fields(line)...)
+		if got.code != 0 || got.stderr != "" || !strings.Contains(got.out, "GLOBAL OPTIONS:") || strings.Contains(got.out, "hook") {
+			t.Errorf("mocker %s: got %+v", line, got)
+		}
+	}
+	for _, verb := range []string{"spec", "create", "start", "run", "state", "list", "kill", "delete", "hook"} {
+		for _, line := range []string{"help " + verb, verb + " --help", verb + " -h"} {
+			got := call(t, strings.Fields(line)...)
+			if got.code != 0 || got.stderr != "" || !strings.Contains(got.out, "mocker "+verb) || !strings.Contains(got.out, "EXAMPLE") {
+				t.Errorf("mocker %s: got %+v", line, got)
+			}
+		}
+	}
+}
+
+// TestLog: podman decodes the whole log as one object; containerd wants the
+// time of each line as RFC 3339.
+func TestLog(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	if got := call(t, "--log", log, "--log-format", "json", "list", "-q"); got.code != 0 {
+		t.Fatalf("got %+v", got)
+	}
+	if _, err := os.Stat(log); !os.IsNotExist(err) {
+		t.Errorf("a call without an error touched the log: %v", err)
+	}
+	if got := call(t, "--log", log, "--log-format", "json", "state", "nope"); got.code != 1 || got.stderr == "" {
+		t.Fatalf("got %+v", got)
+	}
+	var record struct {
+		Level, Msg string
+		Time       time.Time
+	}
+	if err := json.Unmarshal([]byte(read(t, log)), &record); err != nil {
+		t.Fatalf("the log is not one object: %v: %s", err, read(t, log))
+	}
+	if record.Level != "error" || !strings.Contains(record.Msg, "container does not exist") || time.Since(record.Time) > time.Minute {
+		t.Errorf("got %+v", record)
+	}
+
+	text := filepath.Join(t.TempDir(), "log")
+	for range 2 {
+		call(t, "--log="+text, "state", "nope")
+	}
+	lines := strings.Split(strings.TrimSpace(read(t, text)), "\n")
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], `time="`) || !strings.Contains(lines[1], ` level=error msg="`) {
+		t.Errorf("got %q", lines)
+	}
+	if info, err := os.Stat(text); err != nil || info.Mode().Perm()&0o644 != 0o644 {
+		t.Errorf("mode of the log: %v, %v", info.Mode(), err)
+	}
+}
+
+// TestLogUnwritable: the error itself must come out even so.
+func TestLogUnwritable(t *testing.T) {
+	dir := t.TempDir()
+	got := call(t, "--log", dir, "list", "extra")
+	lines := strings.Split(strings.TrimSpace(got.stderr), "\n")
+	if got.code != 1 || len(lines) != 2 || !strings.Contains(lines[0], `"list" requires`) || !strings.Contains(lines[1], dir+": is a directory") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestDebug(t *testing.T) {
+	got := call(t, "--debug", "list", "-q")
+	if got.code != 0 || got.out != "" || !strings.Contains(got.stderr, "level=debug msg=\"list took ") {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestSpecRefusesToOverwrite(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.json")
+	if got, want := call(t, "spec", "--bundle", dir), (answer{}); got != want {
+		t.Fatalf("got %+v", got)
+	}
+	var spec struct{ OCIVersion string }
+	first := read(t, path)
+	if err := json.Unmarshal([]byte(first), &spec); err != nil || spec.OCIVersion == "" {
+		t.Errorf("%s: %v, %+v", path, err, spec)
+	}
+	want := answer{1, "", "mocker: write " + path + ": file exists, remove it first\n"}
+	if got := call(t, "spec", "-b", dir); got != want {
+		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	if read(t, path) != first {
+		t.Error("the file was changed")
+	}
+}
+
+// TestNotRoot starts the test binary as another user.
+func TestNotRoot(t *testing.T) {
+	for _, line := range []string{"create x", "run x", "start x", "kill x", "delete --force x"} {
+		// /proc/self/exe, because the directory of the test binary is closed
+		// to other users.
+		cmd := exec.Command("/proc/self/exe", strings.Fields(line)...)
+		cmd.Env = []string{asMocker + "=1"}
+		cmd.Dir = "/"
+		if os.Geteuid() == 0 {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		}
+		out, err := cmd.CombinedOutput()
+		verb, _, _ := strings.Cut(line, " ")
+		want := "mocker: " + verb + ": must run as root (rootless containers are not built yet)\n"
+		if err == nil || cmd.ProcessState.ExitCode() != 1 || string(out) != want {
+			t.Errorf("mocker %s: got %q, %v", line, out, err)
+		}
+	}
+}

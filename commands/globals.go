@@ -1,0 +1,142 @@
+package commands
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/mocker-runtime/mocker/libcontainer"
+)
+
+// defaultRoot is where containers' state is kept: it is on a tmpfs, so that no
+// state outlives the kernel that it describes.
+const defaultRoot = libcontainer.DefaultRoot
+
+// Globals are the global flags that matter before the command line is parsed
+// in full, and the verb.
+type Globals struct {
+	Verb  string // "" when none is given
+	Args  bool   // something stands behind the verb
+	Root  string // --root; absolute unless the working directory is gone
+	Log   string // --log; "" for none
+	JSON  bool   // --log-format json
+	Debug bool   // --debug
+}
+
+// EntersContainer reports whether the verb brings mocker's own process into a
+// container, so that the container could get at its binary.
+func (g Globals) EntersContainer() bool {
+	return g.Args && (g.Verb == "create" || g.Verb == "run")
+}
+
+// Peek reads the global flags and the verb of a command line (args[0] is the
+// program). It is cheap and forgiving: main needs it before anything is set
+// up, and Main reports what is wrong with the flags.
+func Peek(args []string) Globals {
+	g := Globals{Root: defaultRoot}
+	for i := 1; i < len(args); i++ {
+		arg := args[i]
+		if arg == "--" || arg == "-" || !strings.HasPrefix(arg, "-") {
+			if arg == "--" && i+1 < len(args) {
+				i++
+			}
+			g.Verb, g.Args = args[i], i+1 < len(args)
+			break
+		}
+		name, value, given := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if !given && takesValue(name) && i+1 < len(args) {
+			i++
+			value = args[i]
+		}
+		g.set(name, value)
+	}
+	if abs, err := filepath.Abs(g.Root); err == nil {
+		g.Root = abs
+	}
+	return g
+}
+
+func takesValue(name string) bool {
+	switch name {
+	case "root", "log", "log-format", "rootless", "cgroup-manager":
+		return true
+	}
+	return false
+}
+
+// set takes the last one of a flag that is given twice: dockerd's runtimeArgs
+// and its shim both add flags.
+func (g *Globals) set(name, value string) {
+	switch name {
+	case "root":
+		if value != "" { // Main refuses it
+			g.Root = value
+		}
+	case "log":
+		g.Log = value
+	case "log-format":
+		g.JSON = value == "json"
+	case "debug":
+		g.Debug = value == "" || value == "true" || value == "1"
+	}
+}
+
+func globalFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "root", Value: defaultRoot, Usage: "keep the state of containers in `DIR`, which should be on a tmpfs"},
+		&cli.StringFlag{Name: "log", Usage: "append errors to `FILE` too"},
+		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "write the log as text or json"},
+		option("log warnings and timings as well", "debug"),
+		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "auto or false (true is not built yet)"},
+		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "cgroupfs (systemd and disabled are not built yet)"},
+		option("not built yet: refused", "systemd-cgroup"),
+		cli.HelpFlag,
+	}
+}
+
+// option is a flag without a value.
+func option(usage, name string, aliases ...string) *cli.BoolFlag {
+	return &cli.BoolFlag{Name: name, Aliases: aliases, Usage: usage, DisableDefaultText: true}
+}
+
+// checkGlobals refuses global flags that this build cannot honour.
+func (e *env) checkGlobals(c *cli.Context) error {
+	if format := c.String("log-format"); format != "text" && format != "json" {
+		return fmt.Errorf("--log-format %q: want text or json", format)
+	}
+	if c.String("root") == "" {
+		return fmt.Errorf("--root: the path is empty")
+	}
+	if log := c.String("log"); log != "" {
+		// The file itself is opened when there is something to write.
+		if _, err := os.Stat(filepath.Dir(log)); err != nil {
+			e.report.path = "" // said once is enough
+			return fmt.Errorf("--log %s: %w", log, err)
+		}
+	}
+	if c.Bool("systemd-cgroup") {
+		return fmt.Errorf("--systemd-cgroup: the systemd cgroup driver is not built yet, use cgroupfs")
+	}
+	if manager := c.String("cgroup-manager"); manager != "cgroupfs" {
+		return fmt.Errorf("--cgroup-manager %q: only cgroupfs is built yet", manager)
+	}
+	switch rootless := c.String("rootless"); rootless {
+	case "auto", "false":
+	case "true":
+		return fmt.Errorf("--rootless true: rootless containers are not built yet")
+	default:
+		return fmt.Errorf("--rootless %q: want true, false or auto", rootless)
+	}
+	return nil
+}
+
+// needRoot refuses a verb that changes containers when the caller is not root.
+func needRoot(verb string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: must run as root (rootless containers are not built yet)", verb)
+}

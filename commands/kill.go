@@ -1,0 +1,51 @@
+package commands
+
+import (
+	"errors"
+
+	"github.com/urfave/cli/v2"
+)
+
+func (e *env) killVerb() *cli.Command {
+	return &cli.Command{
+		Name:      "kill",
+		Usage:     "send a signal to the process of a container",
+		ArgsUsage: "<container-id> [signal]",
+		Description: `kill sends a signal to the first process of a container. The signal is a name
+(TERM, SIGTERM, SIGRTMIN+3) or a number; without one it is TERM. The first
+process of a pid namespace gets only the signals that it handles, and KILL.
+
+EXAMPLE
+    mocker kill box1 KILL`,
+		Flags: []cli.Flag{
+			option("not built yet: refused", "all", "a"),
+		},
+		Action: e.kill,
+	}
+}
+
+func (e *env) kill(c *cli.Context) error {
+	if err := wantArgs(c, 1, 2); err != nil {
+		return err
+	}
+	if c.Bool("all") {
+		return errors.New("kill --all: signals to all processes of a container are not built yet")
+	}
+	name := "TERM"
+	if c.NArg() == 2 {
+		name = c.Args().Get(1)
+	}
+	sig, err := parseSignal(name)
+	if err != nil {
+		return err
+	}
+	if err := needRoot("kill"); err != nil {
+		return err
+	}
+	container, err := e.open(c.Args().First())
+	if err != nil {
+		return err
+	}
+	defer container.Close()
+	return container.Kill(sig)
+}

@@ -1,0 +1,85 @@
+package commands
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/mocker-runtime/mocker/libcontainer"
+	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/specconv"
+)
+
+// launchFlags are the flags that create and run share.
+func launchFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Value: ".", Usage: "take config.json and the root file system from `DIR`"},
+		&cli.StringFlag{Name: "console-socket", Usage: "send the master side of the terminal to the AF_UNIX socket at `PATH`"},
+		&cli.StringFlag{Name: "pid-file", Usage: "write the process id to `FILE`, digits only"},
+		option("move the root instead of pivot_root, for a root file system on the initramfs", "no-pivot"),
+		option("keep the caller's session keyring", "no-new-keyring"),
+		&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` file descriptors, from 3 on, to the process"},
+	}
+}
+
+// launch reads the bundle of a create or run and creates its container.
+// detached says that mocker does not stay with it. The caller closes it.
+func (e *env) launch(c *cli.Context, detached bool) (*libcontainer.Container, error) {
+	opts, err := e.createOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := loadConfig(c.String("bundle"))
+	if err != nil {
+		return nil, err
+	}
+	terminal := cfg.Process != nil && cfg.Process.Terminal
+	if err := checkConsole(detached, terminal, opts.ConsoleSocket); err != nil {
+		return nil, err
+	}
+	return libcontainer.Create(cfg, opts)
+}
+
+func (e *env) createOptions(c *cli.Context) (libcontainer.CreateOptions, error) {
+	opts := libcontainer.CreateOptions{
+		Root:          e.globals.Root,
+		ID:            c.Args().First(),
+		PidFile:       c.String("pid-file"),
+		ConsoleSocket: c.String("console-socket"),
+		NoPivot:       c.Bool("no-pivot"),
+		NoNewKeyring:  c.Bool("no-new-keyring"),
+		PreserveFDs:   c.Int("preserve-fds"),
+		Warn:          e.report.warn,
+	}
+	if opts.PreserveFDs < 0 {
+		return opts, fmt.Errorf("--preserve-fds %d: must not be negative", opts.PreserveFDs)
+	}
+	return opts, nil
+}
+
+// loadConfig reads, checks and resolves the config.json of a bundle.
+func loadConfig(bundle string) (*config.Config, error) {
+	dir, err := filepath.Abs(bundle)
+	if err != nil {
+		return nil, fmt.Errorf("resolve bundle %q: %w", bundle, err)
+	}
+	spec, err := specconv.Load(dir)
+	if err != nil {
+		return nil, err
+	}
+	return specconv.Convert(spec, dir)
+}
+
+// checkConsole refuses the combinations of a terminal and a console socket
+// that have no meaning, in runc's words.
+func checkConsole(detached, terminal bool, socket string) error {
+	if detached && terminal && socket == "" {
+		return errors.New("cannot allocate tty if mocker will detach without setting console socket")
+	}
+	if (!detached || !terminal) && socket != "" {
+		return errors.New("cannot use console socket if mocker will not detach or allocate tty")
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package commands
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/mocker-runtime/mocker/libcontainer"
+	"github.com/mocker-runtime/mocker/libcontainer/console"
+)
+
+func (e *env) runVerb() *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "create and start a container",
+		ArgsUsage: "<container-id>",
+		Description: `run creates a container, starts it, waits for its process, deletes the
+container and exits with the status of the process, or 128 and the number of
+the signal that ended it. Signals are passed on to the process; with a terminal
+the keyboard is the container's.
+
+EXAMPLE
+    mocker spec --busybox --bundle /tmp/box
+    mocker run --bundle /tmp/box box1`,
+		Flags: append(launchFlags(),
+			option("return once the process has started", "detach", "d"),
+			option("do not delete the container when its process has ended", "keep"),
+			option("accepted for callers of runc: mocker never becomes a subreaper", "no-subreaper"),
+		),
+		Action: e.run,
+	}
+}
+
+func (e *env) run(c *cli.Context) error {
+	if err := wantArgs(c, 1, 1); err != nil {
+		return err
+	}
+	if err := needRoot("run"); err != nil {
+		return err
+	}
+	detached := c.Bool("detach")
+	var signals chan os.Signal
+	if !detached {
+		// From here on, so that there is no moment at which a signal would
+		// end mocker and leave the container alone. Those that ask to end
+		// also interrupt a create; the others wait for the process.
+		signals = catchSignals()
+	}
+	container, err := e.launch(c, detached)
+	if err != nil {
+		return err
+	}
+	defer container.Close()
+	status, err := e.follow(container, signals)
+	if c.Bool("keep") || (detached && err == nil) {
+		return result(status, err)
+	}
+	deleteErr := container.Delete(true)
+	if deleteErr != nil && err == nil && status != 0 {
+		// The caller asked for the status: it must not be hidden behind 1.
+		e.report.fail(deleteErr)
+		return exitStatus(status)
+	}
+	return result(status, errors.Join(err, deleteErr))
+}
+
+// follow starts the container and, unless it is detached (signals is nil),
+// stays with it to its end.
+func (e *env) follow(container *libcontainer.Container, signals <-chan os.Signal) (status int, err error) {
+	if signals == nil {
+		return 0, container.Start()
+	}
+	if master := container.Console(); master != nil {
+		// stdin need not be a terminal itself: unlike runc, mocker runs a
+		// shell that a script talks to.
+		session, err := console.Attach(master, e.streams.In, e.streams.Out)
+		if err != nil {
+			return 0, err
+		}
+		// Close waits for the last output and gives the terminal back; it
+		// must come before any error is printed.
+		defer func() { err = errors.Join(err, session.Close()) }()
+	}
+	if err := container.Start(); err != nil {
+		return 0, err
+	}
+	done := make(chan struct{})
+	defer close(done)
+	go e.forward(container, signals, done)
+	return container.Wait()
+}
+
+// forward passes signals on to the container until done is closed.
+func (e *env) forward(container *libcontainer.Container, signals <-chan os.Signal, done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case sig := <-signals:
+			number, ok := sig.(syscall.Signal)
+			if !ok {
+				continue
+			}
+			if err := container.Signal(number); err != nil {
+				e.report.debugf("forward signal %d: %v", number, err)
+			}
+		}
+	}
+}
+
+// catchSignals starts to catch what a foreground run passes on.
+func catchSignals() chan os.Signal {
+	caught := make(chan os.Signal, 128)
+	var wanted []os.Signal
+	for n := syscall.Signal(1); n <= sigRTMax; n++ {
+		if forwarded(n) {
+			wanted = append(wanted, n)
+		}
+	}
+	signal.Notify(caught, wanted...)
+	return caught
+}
+
+// result is what run returns: an error of mocker's own, or the status of the
+// process, if that is not 0.
+func result(status int, err error) error {
+	if err != nil {
+		return err
+	}
+	if status != 0 {
+		return exitStatus(status)
+	}
+	return nil
+}

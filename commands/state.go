@@ -1,0 +1,44 @@
+package commands
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+func (e *env) stateVerb() *cli.Command {
+	return &cli.Command{
+		Name:      "state",
+		Usage:     "print the state of a container as JSON",
+		ArgsUsage: "<container-id>",
+		Description: `state prints the state of a container, as the runtime specification defines
+it: status is creating, created, running or stopped, and pid is 0 once it has
+stopped.
+
+EXAMPLE
+    mocker state box1`,
+		Action: e.state,
+	}
+}
+
+func (e *env) state(c *cli.Context) error {
+	if err := wantArgs(c, 1, 1); err != nil {
+		return err
+	}
+	container, err := e.open(c.Args().First())
+	if err != nil {
+		return err
+	}
+	defer container.Close()
+	st, err := container.State()
+	if err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(st, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode state of container %q: %w", st.ID, err)
+	}
+	_, err = e.streams.Out.Write(data)
+	return err
+}

@@ -1,0 +1,46 @@
+// The Go runtime would read the limits of the cgroup that mocker was called
+// in, to choose its number of threads. They are the caller's, not mocker's,
+// and the reading is paid for at each start.
+
+//go:debug containermaxprocs=0
+
+// Command mocker is a low-level OCI container runtime. This file only decides
+// whether the process must be sealed, and hands over to commands.
+package main
+
+import (
+	"os"
+	"runtime/debug"
+
+	"github.com/mocker-runtime/mocker/commands"
+	"github.com/mocker-runtime/mocker/libcontainer/seal"
+)
+
+// Set by the linker: see the Makefile.
+var (
+	version = "0.1.0-dev"
+	commit  = ""
+)
+
+// memoryLimit is where the collector wakes up after all: only a foreground run
+// lives long enough to get there.
+const memoryLimit = 64 << 20
+
+func main() {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(memoryLimit)
+	os.Exit(mocker())
+}
+
+func mocker() int {
+	streams := commands.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	globals := commands.Peek(os.Args)
+	// Before anything else is set up, because it starts mocker anew. Only root
+	// can own a binary that root in a container could write.
+	if globals.EntersContainer() && os.Geteuid() == 0 {
+		if err := seal.Ensure(globals.Root); err != nil {
+			return commands.Fail(globals, streams, err)
+		}
+	}
+	return commands.Main(os.Args, commands.Build{Version: version, Commit: commit}, streams)
+}

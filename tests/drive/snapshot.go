@@ -1,0 +1,208 @@
+package drive
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Snapshot is the machine as far as a container could have changed it, a
+// line for each thing: links, addresses, routes, firewall rules, sysctls of
+// the network, cgroups, mounts, processes that descend from the test,
+// keyrings, and the files of /run and of the directory for temporary files.
+type Snapshot []string
+
+// TakeSnapshot looks at the machine.
+func TakeSnapshot(t testing.TB) Snapshot {
+	t.Helper()
+	var s Snapshot
+	for _, c := range [][]string{
+		{"ip", "-o", "link", "show"},
+		{"ip", "-o", "addr", "show"},
+		{"ip", "route", "show", "table", "all"},
+		{"ip", "-6", "route", "show", "table", "all"},
+		{"ip", "rule", "show"},
+		{"iptables", "-S"},
+		{"iptables", "-t", "nat", "-S"},
+	} {
+		s = append(s, s.command(t, c)...)
+	}
+	s = append(s, tree("/proc/sys/net/ipv4", true)...)
+	s = append(s, cgroupDirs()...)
+	s = append(s, lines("mount", "/proc/self/mountinfo")...)
+	s = append(s, descendants()...)
+	s = append(s, keyrings()...)
+	s = append(s, tree("/run", false)...)
+	s = append(s, tempFiles()...)
+	slices.Sort(s)
+	return s
+}
+
+// Unchanged fails the test unless the machine is as it was. What the kernel
+// takes its time for, such as the end of a namespace, is waited for.
+func (s Snapshot) Unchanged(t testing.TB) {
+	t.Helper()
+	var diff string
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if diff = s.diff(TakeSnapshot(t)); diff == "" {
+			return
+		}
+	}
+	t.Errorf("the machine has changed:\n%s", diff)
+}
+
+func (s Snapshot) diff(now Snapshot) string {
+	var b strings.Builder
+	for _, l := range s {
+		if _, ok := slices.BinarySearch(now, l); !ok {
+			fmt.Fprintln(&b, "- "+l)
+		}
+	}
+	for _, l := range now {
+		if _, ok := slices.BinarySearch(s, l); !ok {
+			fmt.Fprintln(&b, "+ "+l)
+		}
+	}
+	return b.String()
+}
+
+func (Snapshot) command(t testing.TB, c []string) []string {
+	t.Helper()
+	out, err := exec.Command(c[0], c[1:]...).Output()
+	if err != nil {
+		t.Fatalf("%s: %v", strings.Join(c, " "), err)
+	}
+	var list []string
+	for line := range strings.Lines(string(out)) {
+		list = append(list, strings.Join(c, " ")+": "+strings.TrimSpace(line))
+	}
+	return list
+}
+
+func lines(what, path string) []string {
+	data, _ := os.ReadFile(path)
+	var list []string
+	for line := range strings.Lines(string(data)) {
+		list = append(list, what+" "+strings.TrimSpace(line))
+	}
+	return list
+}
+
+// tree lists the files below a directory, with their content if it is asked
+// for.
+func tree(dir string, content bool) []string {
+	var list []string
+	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil //nolint:nilerr // it has just gone
+		}
+		line := "file " + p
+		if content && d.Type().IsRegular() {
+			data, _ := os.ReadFile(p)
+			line += " = " + strings.TrimSpace(string(data))
+		}
+		list = append(list, line)
+		return nil
+	})
+	return list
+}
+
+// tempFiles lists the top of the directory for temporary files, without what
+// the tests themselves make there.
+func tempFiles() []string {
+	entries, _ := os.ReadDir(os.TempDir())
+	var list []string
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "Test") && !strings.HasPrefix(e.Name(), "go-build") && !strings.HasPrefix(e.Name(), "bash_") {
+			list = append(list, "temporary "+e.Name())
+		}
+	}
+	return list
+}
+
+func cgroupDirs() []string {
+	var list []string
+	_ = filepath.WalkDir("/sys/fs/cgroup", func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			list = append(list, "cgroup "+p)
+		}
+		return nil //nolint:nilerr // it has just gone
+	})
+	return list
+}
+
+func keyrings() []string {
+	var list []string
+	for _, l := range lines("key", "/proc/keys") {
+		if strings.Contains(l, "_ses.") {
+			f := strings.Fields(l)
+			list = append(list, "key "+strings.Join(f[len(f)-2:], " "))
+		}
+	}
+	return list
+}
+
+// descendants lists the processes that the test, or something that it ran,
+// has started. The commands that look are not among them: they have ended.
+func descendants() []string {
+	parents, names := map[int]int{}, map[int]string{}
+	self := os.Getpid()
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, f := range stats {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			continue
+		}
+		end := bytes.LastIndexByte(data, ')')
+		fields := strings.Fields(string(data[end+1:]))
+		pid, _ := strconv.Atoi(strings.Split(f, "/")[2])
+		parents[pid], _ = strconv.Atoi(fields[1])
+		if parents[pid] == self && fields[0] == "Z" {
+			// The test is their reaper, as an engine is, and leaves them lie:
+			// wait(2) for them would take commands away from os/exec.
+			delete(parents, pid)
+			continue
+		}
+		names[pid] = fmt.Sprintf("process %d %s %s", pid, data[bytes.IndexByte(data, '('):end+1], fields[0])
+	}
+	var list []string
+	for pid := range parents {
+		for p := parents[pid]; p > 1; p = parents[p] {
+			if p == self {
+				list = append(list, names[pid])
+				break
+			}
+		}
+	}
+	return list
+}
+
+// Children are the pids of a process's children.
+func Children(t testing.TB, pid int) []int {
+	t.Helper()
+	f, err := os.Open(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var list []int
+	words := bufio.NewScanner(f)
+	words.Split(bufio.ScanWords)
+	for words.Scan() {
+		n, err := strconv.Atoi(words.Text())
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, n)
+	}
+	return list
+}
