@@ -87,7 +87,6 @@ func TestRefusals(t *testing.T) {
 		{"hook", `"hook" requires exactly 1 argument(s) (usage: mocker hook <hook>)`},
 		{"hook dns", `unknown hook "dns" (there is: network)`},
 		{"kill x FOO", `unknown signal "FOO"`},
-		{"kill --all x 9", `kill --all: signals to all processes of a container are not built yet`},
 		{"list -f xml", `list --format "xml": want table or json`},
 		{"spec --rootless", `spec --rootless: rootless containers are not built yet`},
 		{"--log-format xml list", `--log-format "xml": want text or json`},

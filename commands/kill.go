@@ -1,8 +1,6 @@
 package commands
 
 import (
-	"errors"
-
 	"github.com/urfave/cli/v2"
 )
 
@@ -18,7 +16,7 @@ process of a pid namespace gets only the signals that it handles, and KILL.
 EXAMPLE
     mocker kill box1 KILL`,
 		Flags: []cli.Flag{
-			option("not built yet: refused", "all", "a"),
+			option("send it to every process of the container; no error if there is none", "all", "a"),
 		},
 		Action: e.kill,
 	}
@@ -27,9 +25,6 @@ EXAMPLE
 func (e *env) kill(c *cli.Context) error {
 	if err := wantArgs(c, 1, 2); err != nil {
 		return err
-	}
-	if c.Bool("all") {
-		return errors.New("kill --all: signals to all processes of a container are not built yet")
 	}
 	name := "TERM"
 	if c.NArg() == 2 {
@@ -47,5 +42,8 @@ func (e *env) kill(c *cli.Context) error {
 		return err
 	}
 	defer container.Close()
+	if c.Bool("all") {
+		return container.KillAll(sig)
+	}
 	return container.Kill(sig)
 }

@@ -35,6 +35,9 @@ func (e *env) launch(c *cli.Context, detached bool) (*libcontainer.Container, er
 	if err != nil {
 		return nil, err
 	}
+	for _, warning := range cfg.Warnings {
+		e.report.debugf("%s", warning)
+	}
 	terminal := cfg.Process != nil && cfg.Process.Terminal
 	if err := checkConsole(detached, terminal, opts.ConsoleSocket); err != nil {
 		return nil, err

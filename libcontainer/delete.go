@@ -107,7 +107,7 @@ func (c *Container) end(st *state.State) error {
 // state itself, so that whatever fails can be tried again.
 func (c *Container) destroy(st *state.State) error {
 	if len(st.CgroupPaths) != 0 {
-		if err := killAll(st); err != nil {
+		if err := killAll(st, unix.SIGKILL); err != nil {
 			return err
 		}
 		cg, err := cgroups.FromPaths(st.CgroupPaths)
@@ -124,12 +124,15 @@ func (c *Container) destroy(st *state.State) error {
 	return c.dir.Remove()
 }
 
-func killAll(st *state.State) error {
+func killAll(st *state.State, sig unix.Signal) error {
+	if len(st.CgroupPaths) == 0 {
+		return nil
+	}
 	cg, err := cgroups.FromPaths(st.CgroupPaths)
 	if err != nil {
 		return err
 	}
-	return cg.KillAll(unix.SIGKILL)
+	return cg.KillAll(sig)
 }
 
 // poststop runs all poststop hooks; one that fails is a warning (runtime.md,

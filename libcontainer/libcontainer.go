@@ -206,7 +206,7 @@ func (c *Container) Kill(sig unix.Signal) error {
 	}
 	defer unix.Close(pidfd)
 	if sig == unix.SIGKILL && st.SharedPID {
-		return killAll(st)
+		return killAll(st, sig)
 	}
 	err = unix.PidfdSendSignal(pidfd, sig, nil, 0)
 	if errors.Is(err, unix.ESRCH) {
@@ -216,6 +216,19 @@ func (c *Container) Kill(sig unix.Signal) error {
 		return fmt.Errorf("send signal %d to process %d: %w", sig, st.Init.PID, err)
 	}
 	return nil
+}
+
+// KillAll sends a signal to every process in the container's cgroup. No error
+// if there is none.
+func (c *Container) KillAll(sig unix.Signal) error {
+	st, err := c.dir.Load()
+	if errors.Is(err, state.ErrNoState) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return killAll(st, sig)
 }
 
 // Signal passes a signal on to the process that this process created. No

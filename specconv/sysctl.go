@@ -62,7 +62,8 @@ func sysctlPath(key string) string {
 
 // checkSysctl says why the parameter may not be set for this container.
 func checkSysctl(file string, cfg *config.Config) error {
-	flag, name := uintptr(0), ""
+	var flag uintptr
+	var name string
 	switch file {
 	case "kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/sem",
 		"kernel/shmall", "kernel/shmmax", "kernel/shmmni", "kernel/shm_rmid_forced":

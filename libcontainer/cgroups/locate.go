@@ -116,7 +116,7 @@ func v1Tree(controllers string) tree {
 
 func isType(path string, magic int64) bool {
 	var st unix.Statfs_t
-	return unix.Statfs(path, &st) == nil && int64(st.Type) == magic
+	return unix.Statfs(path, &st) == nil && st.Type == magic
 }
 
 // dirOf finds a cgroup that is named as /proc/self/cgroup names it. In a

@@ -78,14 +78,14 @@ func expect(t *testing.T, f *os.File, text string) {
 	}
 }
 
-func within(t *testing.T, limit time.Duration, what string, do func() error) {
+func closes(t *testing.T, limit time.Duration, do func() error) {
 	t.Helper()
 	begin := time.Now()
 	if err := do(); err != nil {
-		t.Errorf("%s: %v", what, err)
+		t.Errorf("Close: %v", err)
 	}
 	if took := time.Since(begin); took > limit {
-		t.Errorf("%s took %v, more than %v", what, took, limit)
+		t.Errorf("Close took %v, more than %v", took, limit)
 	}
 }
 

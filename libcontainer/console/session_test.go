@@ -56,7 +56,7 @@ func TestAttachTerminal(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	within(t, time.Second, "Close", s.Close)
+	closes(t, time.Second, s.Close)
 	expect(t, user, "end\r\n")
 	after, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
 	if err != nil || *after != *before {
@@ -105,7 +105,7 @@ func TestAttachPipes(t *testing.T) {
 		if err := cmd.Wait(); err != nil {
 			t.Error(err)
 		}
-		within(t, time.Second, "Close", s.Close)
+		closes(t, time.Second, s.Close)
 		_ = stdout.Close()
 		want := strings.ReplaceAll(input, "\n", "\r\n") + "end\r\n"
 		if got := <-all; got != want {
@@ -133,7 +133,7 @@ func TestCloseDrains(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	within(t, time.Second, "Close", s.Close)
+	closes(t, time.Second, s.Close)
 	_ = stdout.Close()
 	got := <-all
 	if n := bytes.Count(got, []byte("\r\n")); n != 20000 || !bytes.HasSuffix(got, []byte("\r\n19999\r\n")) {
@@ -171,7 +171,7 @@ func TestCloseReturns(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.setUp(t, feed, out)
-			within(t, c.limit, "Close", s.Close)
+			closes(t, c.limit, s.Close)
 		})
 	}
 }
@@ -190,7 +190,7 @@ func TestStdoutGone(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	within(t, time.Second, "Close", s.Close)
+	closes(t, time.Second, s.Close)
 }
 
 func TestNoLeaks(t *testing.T) {
@@ -201,7 +201,7 @@ func TestNoLeaks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		within(t, time.Second, "Close", s.Close)
+		closes(t, time.Second, s.Close)
 		for _, f := range []*os.File{user, tty, master, slave} {
 			_ = f.Close()
 		}

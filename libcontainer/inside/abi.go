@@ -29,9 +29,6 @@ type cloneArgs struct {
 	cgroup     uint64
 }
 
-// mountAttr is struct mount_attr of mount_setattr(2).
-type mountAttr = unix.MountAttr
-
 // bytesOf gives the memory of a kernel structure, to be copied into the
 // region. The value must hold no pointers.
 func bytesOf[T any](v *T) []byte {

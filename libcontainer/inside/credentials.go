@@ -15,7 +15,7 @@ type Caps struct {
 // capHeader and capData are the structures of capget(2), version 3.
 type capHeader struct {
 	version uint32
-	pid     int32
+	_       int32 // pid: 0, the caller
 }
 
 type capData [2]struct{ effective, permitted, inheritable uint32 }

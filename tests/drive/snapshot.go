@@ -135,7 +135,7 @@ func cgroupDirs() []string {
 		if err == nil && d.IsDir() {
 			list = append(list, "cgroup "+p)
 		}
-		return nil //nolint:nilerr // it has just gone
+		return nil
 	})
 	return list
 }
