@@ -120,5 +120,10 @@ func wantArgs(c *cli.Context, least, most int) error {
 	if c.Command.ArgsUsage != "" {
 		text += " " + c.Command.ArgsUsage
 	}
+	for _, arg := range c.Args().Tail() {
+		if strings.HasPrefix(arg, "-") {
+			return fmt.Errorf("%s; flags such as %q come before the arguments)", text, arg)
+		}
+	}
 	return errors.New(text + ")")
 }

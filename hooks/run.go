@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -89,8 +90,12 @@ func runOne(ctx context.Context, hook *config.Hook, dir string, state []byte) er
 	cmd.Dir = dir
 	var out tail
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(state), &out, &out
-	// A group of its own, so that what the hook started dies with it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// A group of its own, so that what the hook started dies with it. It dies
+	// with mocker, or it would go on to make what nobody takes back; the signal
+	// follows the thread, not the process, so this thread has to stay.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	cmd.WaitDelay = leftBehind
 

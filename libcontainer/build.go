@@ -310,6 +310,10 @@ func writePidFile(path string, pid int) error {
 	}
 	if err != nil {
 		_ = os.Remove(tmp)
+		var errno unix.Errno
+		if errors.As(err, &errno) {
+			err = errno // without the name of the temporary file
+		}
 		return fmt.Errorf("write pid file %s: %w", path, err)
 	}
 	return nil

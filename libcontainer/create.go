@@ -139,7 +139,23 @@ func (n *creation) close() {
 	}
 }
 
+// checkPreserved refuses to pass on what the caller has not opened. What
+// mocker itself has open there is close-on-exec, unlike all that it has
+// inherited.
+func checkPreserved(count int) error {
+	for fd := 3; fd < 3+count; fd++ {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			return fmt.Errorf("--preserve-fds %d: fd %d is not open", count, fd)
+		}
+	}
+	return nil
+}
+
 func (n *creation) reserve() error {
+	if err := checkPreserved(n.opts.PreserveFDs); err != nil {
+		return err
+	}
 	dir, err := state.Reserve(n.opts.Root, n.opts.ID)
 	if err != nil {
 		return err

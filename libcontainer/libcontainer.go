@@ -80,6 +80,10 @@ func Open(root, id string) (*Container, error) {
 	return &Container{id: id, dir: dir}, nil
 }
 
+// Tidy removes what a create or a delete that was killed has left below root
+// of a container that does not exist: before it did, or no more.
+func Tidy(root string) { state.Tidy(root) }
+
 // List gives the states of all containers below root, by id. Those that end
 // meanwhile are left out.
 func List(root string) ([]State, error) {
@@ -188,18 +192,18 @@ func (c *Container) waits() bool {
 
 // Kill sends a signal to the container's process; to all of its processes if
 // it is SIGKILL and they would survive the first one, for want of a pid
-// namespace of their own. The error is ErrNotRunning if there is none.
+// namespace of their own. The error wraps ErrNotRunning if there is none.
 func (c *Container) Kill(sig unix.Signal) error {
 	st, err := c.dir.Load()
 	if errors.Is(err, state.ErrNoState) {
-		return ErrNotRunning
+		return fmt.Errorf("%w: %q", ErrNotRunning, c.id)
 	}
 	if err != nil {
 		return err
 	}
 	pidfd, err := st.Init.Pidfd()
 	if errors.Is(err, unix.ESRCH) || !st.Init.Alive() {
-		return ErrNotRunning
+		return fmt.Errorf("%w: %q", ErrNotRunning, c.id)
 	}
 	if err != nil {
 		return err
@@ -210,7 +214,7 @@ func (c *Container) Kill(sig unix.Signal) error {
 	}
 	err = unix.PidfdSendSignal(pidfd, sig, nil, 0)
 	if errors.Is(err, unix.ESRCH) {
-		return ErrNotRunning
+		return fmt.Errorf("%w: %q", ErrNotRunning, c.id)
 	}
 	if err != nil {
 		return fmt.Errorf("send signal %d to process %d: %w", sig, st.Init.PID, err)

@@ -30,13 +30,13 @@ func (c *Container) Start() error {
 	}
 	switch status := c.status(st); {
 	case status == Running:
-		return errors.New("cannot start an already running container")
+		return fmt.Errorf("cannot start an already running container: %q", c.id)
 	case status == Stopped:
-		return errors.New("cannot start a container that has stopped")
+		return fmt.Errorf("cannot start a container that has stopped: %q", c.id)
 	case status != Created:
-		return fmt.Errorf("cannot start a container in the %s state", status)
+		return fmt.Errorf("cannot start a container in the %s state: %q", status, c.id)
 	case st.NoProcess:
-		return errors.New("cannot start a container whose config.json has no process")
+		return fmt.Errorf("cannot start a container whose config.json has no process: %q", c.id)
 	}
 	if err := c.open(); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (c *Container) open() error {
 	defer started.Close()
 	gate, err := openFIFO(c.dir.Path(startGate), unix.O_WRONLY)
 	if errors.Is(err, unix.ENXIO) {
-		return errors.New("cannot start a container that has stopped")
+		return fmt.Errorf("cannot start a container that has stopped: %q", c.id)
 	}
 	if err != nil {
 		return err
@@ -103,6 +103,9 @@ func (c *Container) outcome(said []byte) error {
 	}
 	if errno == unix.ENOENT && strings.HasPrefix(call, "exec ") {
 		return fmt.Errorf("%s: %w (its interpreter or dynamic loader is missing)", call, errno)
+	}
+	if errno == unix.ENOEXEC {
+		return fmt.Errorf("%s: %w (neither a program for this machine nor a script that begins with #!)", call, errno)
 	}
 	return fmt.Errorf("%s: %w", call, errno)
 }

@@ -110,6 +110,10 @@ func (c *connection) check() error {
 		// Its namespace has gone, and nobody told us.
 		delete(c.store.rec.Leases, c.st.ID)
 	}
+	// Before anything is noted that could not be undone without it.
+	if _, err := findIPTables(); err != nil {
+		return err
+	}
 	_, err := c.far.links.LinkByName(insideName)
 	if err == nil {
 		return fmt.Errorf("its network namespace has a link %s already", insideName)

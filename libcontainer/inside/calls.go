@@ -1,6 +1,7 @@
 package inside
 
 import (
+	"errors"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -26,10 +27,47 @@ func (in *Child) do(name, object string, nr uintptr, args ...any) error {
 // The fds are the parent's too; it can close, fstat and read them itself.
 
 // Openat2 opens path below dir (openat2(2)); resolve are RESOLVE_* flags.
-func (in *Child) Openat2(dir int, path string, flags uint64, mode uint64, resolve uint64) (int, error) {
+//
+// Where the result depends on dir and the path alone, as the parent and the
+// child have the same rights, the parent does it itself. What makes a file
+// does not: the child has a umask of its own.
+//
+// With a resolve flag the kernel gives up with EAGAIN when something is
+// renamed or mounted meanwhile; a container may do so all the time.
+func (in *Child) Openat2(dir int, path string, flags uint64, mode uint64, resolve uint64) (fd int, err error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Mode: mode, Resolve: resolve}
-	return in.call1("open", path, unix.SYS_OPENAT2, dir, path, bytesOf(&how), unix.SizeofOpenHow)
+	if dir >= 0 && in.alike && flags&unix.O_CREAT == 0 {
+		if fd, ok := openAlike(dir, path, &how); ok {
+			return fd, nil
+		}
+	}
+	for range openTries {
+		fd, err = in.call1("open", path, unix.SYS_OPENAT2, dir, path, bytesOf(&how), unix.SizeofOpenHow)
+		if !errors.Is(err, unix.EAGAIN) {
+			break
+		}
+	}
+	return fd, err
 }
+
+// openAlike opens what looks the same to the parent and the child. What a
+// procfs shows depends on who asks: sys/net is that of the caller's network,
+// self the caller. So what is found there, or not found, is the child's.
+func openAlike(dir int, path string, how *unix.OpenHow) (int, bool) {
+	fd, err := unix.Openat2(dir, path, how)
+	if err != nil {
+		return -1, false
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type == unix.PROC_SUPER_MAGIC {
+		unix.Close(fd)
+		return -1, false
+	}
+	return fd, true
+}
+
+// openTries bounds the races that Openat2 loses.
+const openTries = 128
 
 // Fsopen makes a context for a new file system (fsopen(2)).
 func (in *Child) Fsopen(fstype string) (int, error) {

@@ -56,9 +56,13 @@ func fork(r *region) (pid uintptr, stack uintptr, errno syscall.Errno) {
 func loop(r *region) {
 	seen := uint32(0)
 	for {
+		for n := uint32(0); n < r.spins && load(&r.posted) == seen; n++ {
+		}
 		for load(&r.posted) == seen {
+			store(&r.childSleeps, 1)
 			_, _, errno := syscall.RawSyscall6(sysFutex, uintptr(unsafe.Pointer(&r.posted)), futexWait, uintptr(seen),
 				uintptr(unsafe.Pointer(&r.tick)), 0, 0)
+			store(&r.childSleeps, 0)
 			if errno != syscall.ETIMEDOUT {
 				continue
 			}
@@ -98,7 +102,7 @@ func loop(r *region) {
 			}
 			s.ret, s.errno = ret, uintptr(errno)
 			i++
-			if errno != 0 && uintptr(errno) != accept {
+			if errno != 0 && accept != anyErrno && uintptr(errno) != accept {
 				if r.failed.slot == 0 {
 					r.failed.slot, r.failed.errno = i, uint32(errno)
 				}
@@ -110,6 +114,9 @@ func loop(r *region) {
 		}
 
 		store(&r.finished, seen)
+		if load(&r.parentSleeps) == 0 {
+			continue
+		}
 		syscall.RawSyscall6(sysFutex, uintptr(unsafe.Pointer(&r.finished)), futexWake, 1, 0, 0, 0)
 	}
 }

@@ -1,6 +1,7 @@
 package inside
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -82,19 +83,55 @@ func Failure(b [FailureSize]byte) (index int, errno unix.Errno) {
 	return int(f.slot) - 1, unix.Errno(f.errno)
 }
 
-// Credentials decide what the file system allows.
+// Credentials decide what the file system allows. Of Caps, As takes the
+// effective set.
 type Credentials struct {
 	FSUID, FSGID uint32
 	Groups       []uint32
 	Caps         Caps
 }
 
-// ActAs changes the child's file system identity (setfsuid(2)), which can be
-// changed back. setfsuid to or from 0 changes capabilities; they are set
-// after it.
-func (in *Child) ActAs(c Credentials) error {
+// As does something with other file system rights (setfsuid(2)) than the
+// child has, and gives it back its own.
+func (in *Child) As(user Credentials, do func() error) error {
+	own, err := in.credentials()
+	if err != nil {
+		return err
+	}
+	user.Caps.Permitted, user.Caps.Inheritable = own.Caps.Permitted, own.Caps.Inheritable
+	user.Caps.Effective &= own.Caps.Permitted
+	alike := in.alike
+	in.alike = false
+	defer func() { in.alike = alike }()
+	if err := in.actAs(user); err != nil {
+		return err
+	}
+	err = do()
+	return errors.Join(err, in.actAs(own))
+}
+
+// credentials are those that the child was born with, as its parent has them.
+func (in *Child) credentials() (Credentials, error) {
+	caps, err := in.Capget()
+	if err != nil {
+		return Credentials{}, err
+	}
+	groups, err := unix.Getgroups()
+	if err != nil {
+		return Credentials{}, fmt.Errorf("getgroups: %w", err)
+	}
+	own := Credentials{FSUID: uint32(unix.Geteuid()), FSGID: uint32(unix.Getegid()), Caps: caps}
+	for _, g := range groups {
+		own.Groups = append(own.Groups, uint32(g))
+	}
+	return own, nil
+}
+
+// actAs takes on a file system identity. setfsuid to or from 0 changes
+// capabilities; they are set after it. For setgroups all that are permitted
+// are needed, on the way back too.
+func (in *Child) actAs(c Credentials) error {
 	p := in.NewProgram()
-	// All that are permitted are needed for setgroups, on the way back too.
 	all := c.Caps
 	all.Effective = all.Permitted
 	p.AddCapset(all)

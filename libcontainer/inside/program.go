@@ -3,7 +3,6 @@ package inside
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -69,6 +68,9 @@ func (p *Program) Accept(errno unix.Errno) {
 		p.in.region.slots[n-1].accept = uintptr(errno)
 	}
 }
+
+// Try makes any failure of the call added last a result, for Errno.
+func (p *Program) Try() { p.Accept(unix.Errno(anyErrno)) }
 
 // Epilogue says that the calls added from here on are executed only after
 // one of those before has failed.
@@ -190,6 +192,9 @@ func (p *Program) Post() error {
 		p.epilogue = len(p.calls)
 	}
 	atomic.AddUint32(&r.posted, 1)
+	if atomic.LoadUint32(&r.childSleeps) == 0 {
+		return nil
+	}
 	_, _, _ = unix.Syscall6(sysFutex, uintptr(unsafe.Pointer(&r.posted)), futexWake, 1, 0, 0, 0)
 	return nil
 }
@@ -197,7 +202,13 @@ func (p *Program) Post() error {
 // Value is the result of a call of a program that has run.
 func (p *Program) Value(res Result) int { return int(p.in.region.slots[res&slotMask].ret) }
 
-func callError(c call, errno unix.Errno) error { return fmt.Errorf("%s: %w", c, errno) }
+// Errno is how a call of a program that has run failed; 0 if it did not. It
+// is of use for calls whose failure was accepted.
+func (p *Program) Errno(res Result) unix.Errno {
+	return unix.Errno(p.in.region.slots[res&slotMask].errno)
+}
+
+func callError(c call, err error) error { return fmt.Errorf("%s: %w", c, err) }
 
 // died explains the end of the child in the middle of the program.
 func (p *Program) died(cause error) error {
@@ -207,16 +218,17 @@ func (p *Program) died(cause error) error {
 // await waits until the child has ended the program that was posted last.
 func (in *Child) await() error {
 	r := in.region
+	for range r.spins {
+		if atomic.LoadUint32(&r.finished) == r.posted {
+			return nil
+		}
+	}
 	for {
 		done := atomic.LoadUint32(&r.finished)
 		if done == r.posted {
 			return nil
 		}
-		tick := unix.NsecToTimespec(int64(lookAfter))
-		_, _, errno := unix.Syscall6(sysFutex, uintptr(unsafe.Pointer(&r.finished)), futexWait, uintptr(done),
-			uintptr(unsafe.Pointer(&tick)), 0, 0)
-		runtime.KeepAlive(&tick)
-		if errno == unix.ETIMEDOUT && in.ended(0) {
+		if in.sleep(done) && in.ended(0) {
 			if atomic.LoadUint32(&r.finished) == r.posted {
 				return nil
 			}
@@ -241,9 +253,14 @@ func (in *Child) ended(wait time.Duration) bool {
 // ending reaps the child and says how it ended.
 func (in *Child) ending() error {
 	status, err := in.Wait()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	return howEnded(status)
+}
+
+func howEnded(status unix.WaitStatus) error {
+	switch {
 	case status.Signaled():
 		return fmt.Errorf("was killed by signal %d (%s)", status.Signal(), unix.SignalName(status.Signal()))
 	case status.ExitStatus() == exitOrphan:

@@ -16,6 +16,9 @@ const (
 	refMask  = 1<<refBits - 1
 )
 
+// anyErrno as slot.accept takes every failure for a result.
+const anyErrno = ^uintptr(0)
+
 // slot is one system call of a program.
 type slot struct {
 	nr     uintptr
@@ -32,11 +35,17 @@ type slot struct {
 type region struct {
 	posted   uint32 // number of the last program handed to the child (futex)
 	finished uint32 // number of the last program it has ended (futex)
+
+	childSleeps  uint32 // the child is, or is about to be, in futex(2)
+	parentSleeps uint32 // so is the parent
+	spins        uint32 // looks at the other side's number before going to sleep
+
 	count    uint32 // slots of the program
 	epilogue uint32 // slot to go on at after a failure; 0: end the program
 	failed   failure
 	pidfd    int32         // written by clone3
-	clone    cloneArgs     // of the birth; here, because a Go stack may move
+	tid      int32         // written by the clone3 of a hand-over, as the one that makes it sees the copy
+	clone    cloneArgs     // of the birth or of a hand-over; here, because a Go stack may move
 	parent   unix.PollFd   // pidfd of the parent
 	tick     unix.Timespec // longest time between two looks at the parent
 	now      unix.Timespec // zero: poll without waiting

@@ -190,6 +190,9 @@ func setRlimits(pid int, last Last) error {
 func setRlimit(pid int, r config.Rlimit) error {
 	lim := unix.Rlimit{Cur: r.Soft, Max: r.Hard}
 	err := unix.Prlimit(pid, r.Resource, &lim, nil)
+	if errors.Is(err, unix.EPERM) && r.Resource == unix.RLIMIT_NOFILE {
+		return fmt.Errorf("set %s to soft %d, hard %d: %w (fs.nr_open is the most, and raising a hard limit takes CAP_SYS_RESOURCE)", r.Name, r.Soft, r.Hard, err)
+	}
 	if errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("set %s to soft %d, hard %d: %w (raising a hard limit takes CAP_SYS_RESOURCE)", r.Name, r.Soft, r.Hard, err)
 	}

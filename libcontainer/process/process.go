@@ -9,7 +9,6 @@ package process
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path"
 	"strings"
 
@@ -29,7 +28,7 @@ func Enter(in *inside.Child, p *config.Process) error {
 		err = asUser(in, p, func() error { return in.Chdir(p.Cwd) })
 	}
 	if err != nil {
-		return fmt.Errorf("working directory %s: %w", p.Cwd, err)
+		return fmt.Errorf("working directory %s: %w", p.Cwd, cause(err))
 	}
 	cwd, err := in.Getcwd()
 	if err != nil {
@@ -139,29 +138,13 @@ func cause(err error) error {
 }
 
 // asUser does something with the file system rights of the final user: its
-// ids, its groups and its effective capabilities.
+// ids, its groups and its effective capabilities. Root that may override
+// permissions has them already.
 func asUser(in *inside.Child, p *config.Process, do func() error) error {
-	if p.UID == 0 && p.GID == 0 && len(p.Groups) == 0 {
+	if p.UID == 0 && p.Caps.Effective>>unix.CAP_DAC_OVERRIDE&1 == 1 {
 		return do()
 	}
-	caps, err := in.Capget()
-	if err != nil {
-		return err
-	}
-	groups, err := unix.Getgroups() // of the parent: the child was born with them
-	if err != nil {
-		return fmt.Errorf("getgroups: %w", err)
-	}
-	old := make([]uint32, len(groups))
-	for i, g := range groups {
-		old[i] = uint32(g)
-	}
-	user := caps
-	user.Effective &= p.Caps.Effective
-	if err := in.ActAs(inside.Credentials{FSUID: p.UID, FSGID: p.GID, Groups: p.Groups, Caps: user}); err != nil {
-		return err
-	}
-	err = do()
-	back := in.ActAs(inside.Credentials{FSUID: uint32(os.Geteuid()), FSGID: uint32(os.Getegid()), Groups: old, Caps: caps})
-	return errors.Join(err, back)
+	return in.As(inside.Credentials{
+		FSUID: p.UID, FSGID: p.GID, Groups: p.Groups, Caps: inside.Caps{Effective: p.Caps.Effective},
+	}, do)
 }

@@ -15,7 +15,7 @@ import (
 func (r *Root) Console() (master, slave *os.File, err error) {
 	fd, err := r.open("/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the container's /dev/pts/ptmx: %w", err)
+		return nil, nil, fmt.Errorf("in the container, %w (a terminal needs a devpts on /dev/pts)", err)
 	}
 	if err := checkPtmx(fd); err != nil {
 		unix.Close(fd)

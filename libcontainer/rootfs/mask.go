@@ -44,7 +44,9 @@ func (r *Root) mask(p string) error {
 }
 
 // openNull opens the null device of the host, by the parent: the container's
-// may be anything (CVE-2025-31133).
+// may be anything (CVE-2025-31133). Read-only, which a device can be written
+// to in spite of: else a chmod of the masked file would be one of the host's
+// /dev/null.
 func openNull() (int, error) {
 	fd, err := unix.Open("/dev/null", unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -59,6 +61,11 @@ func openNull() (int, error) {
 	unix.Close(fd)
 	if err != nil {
 		return -1, fmt.Errorf("open_tree /dev/null: %w", err)
+	}
+	sealed := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC}
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &sealed); err != nil {
+		unix.Close(tree)
+		return -1, fmt.Errorf("mount_setattr /dev/null: %w", err)
 	}
 	return tree, nil
 }

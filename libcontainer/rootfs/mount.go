@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -177,6 +178,9 @@ const maxOption = 255
 // refuses an option, what it has to say about that is in the error.
 func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int, error) {
 	fs, err := r.in.Fsopen(fstype)
+	if errors.Is(err, unix.ENODEV) {
+		return -1, fmt.Errorf("%w (this kernel has no file system %q)", err, fstype)
+	}
 	if err != nil {
 		return -1, err
 	}

@@ -66,7 +66,7 @@ func (r *Root) Sysctls() error {
 	}
 	for _, s := range r.cfg.Sysctls {
 		if err := proc.Write("sys/"+s.Path, s.Value); err != nil {
-			return fmt.Errorf("set sysctl %s to %q: %w", s.Key, strings.TrimSpace(s.Value), err)
+			return fmt.Errorf("set %s to %q: %w", s.Key, strings.TrimSpace(s.Value), err)
 		}
 	}
 	return nil

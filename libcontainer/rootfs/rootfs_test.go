@@ -199,7 +199,7 @@ func TestMountErrors(t *testing.T) {
 }
 
 // TestMaskCopesWithAFakeNull: the image's /dev/null may be anything
-// (CVE-2025-31133); masks are the host's null device.
+// (CVE-2025-31133); masks are the host's null device, which must not change.
 func TestMaskCopesWithAFakeNull(t *testing.T) {
 	root, dir, _ := newRoot(t, &config.Config{
 		Masked:      []string{"/secret", "/other", "/secrets", "/more", "/missing"},
@@ -229,6 +229,10 @@ func TestMaskCopesWithAFakeNull(t *testing.T) {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil || st.Rdev != unix.Mkdev(1, 3) {
 			t.Errorf("%s is not masked by the null device (mode %#o, rdev %#x)", f, st.Mode, st.Rdev)
+		}
+		// The inode is the host's: nothing about it must be changeable here.
+		if err := unix.Fchmod(fd, st.Mode&0o7777); !errors.Is(err, unix.EROFS) {
+			t.Errorf("chmod %s: %v, want %v", f, err, unix.EROFS)
 		}
 		unix.Close(fd)
 	}

@@ -54,6 +54,9 @@ func Reserve(root, id string) (*Dir, error) {
 	path := filepath.Join(root, id)
 	for range tries {
 		if err := os.MkdirAll(root, 0o700); err != nil {
+			if pathErr := (*os.PathError)(nil); errors.As(err, &pathErr) && pathErr.Path == root {
+				err = pathErr.Err
+			}
 			return nil, fmt.Errorf("create state directory %s: %w", root, err)
 		}
 		sweep(root)
@@ -229,11 +232,18 @@ func (d *Dir) Remove() error {
 	if err := os.RemoveAll(filepath.Join(bin, name)); err != nil {
 		return fmt.Errorf("remove container %q: %w", d.id, err)
 	}
-	sweep(d.root)
-	if d.root == DefaultRoot {
-		_ = os.Remove(d.root) // nobody else's: it goes with the last container
-	}
+	Tidy(d.root)
 	return nil
+}
+
+// Tidy removes what a Reserve or a Remove that was killed has left below the
+// root besides containers, and the default root itself when it is empty:
+// nobody else's, it goes with the last container.
+func Tidy(root string) {
+	sweep(root)
+	if root == DefaultRoot {
+		_ = os.Remove(root)
+	}
 }
 
 // sweep removes what earlier removals have left. Several may do so at the

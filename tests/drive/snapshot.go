@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Snapshot is the machine as far as a container could have changed it, a
@@ -167,8 +169,7 @@ func descendants() []string {
 		pid, _ := strconv.Atoi(strings.Split(f, "/")[2])
 		parents[pid], _ = strconv.Atoi(fields[1])
 		if parents[pid] == self && fields[0] == "Z" {
-			// The test is their reaper, as an engine is, and leaves them lie:
-			// wait(2) for them would take commands away from os/exec.
+			reap(pid)
 			delete(parents, pid)
 			continue
 		}
@@ -184,6 +185,18 @@ func descendants() []string {
 		}
 	}
 	return list
+}
+
+// reap reaps an ended child if it is from a pid namespace of its own, as an
+// engine does: a zombie keeps its session keyring. Others are left to lie:
+// they may be commands that os/exec waits for.
+func reap(pid int) {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for line := range strings.Lines(string(data)) {
+		if pids, ok := strings.CutPrefix(line, "NSpid:"); ok && len(strings.Fields(pids)) > 1 {
+			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
+		}
+	}
 }
 
 // Children are the pids of a process's children.

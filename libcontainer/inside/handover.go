@@ -1,0 +1,173 @@
+package inside
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// HandOver makes the child clone itself and go on as the copy, which is in
+// the pid namespace that the child has joined with Setns, and in new
+// namespaces as flags say. The child that was ends; PID and Pidfd are the
+// copy's. The copy is a child of this process too (CLONE_PARENT). A child can
+// hand over once: from then on its view of pids is not its parent's.
+//
+// A copy in a pid namespace that others live in is visible to them, and one
+// with CAP_SYS_PTRACE there can do with it, and with the region, as it likes.
+// For such a place there is Become.
+func (in *Child) HandOver(flags uintptr) error {
+	old := in.PID
+	p := in.NewProgram()
+	in.region.tid = 0
+	p.addClone("hand over", flags|unix.CLONE_PIDFD|unix.CLONE_FILES)
+	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL)) // fork clears it
+	p.Add("setsid", "", unix.SYS_SETSID)
+	if err := p.Post(); err != nil {
+		return err
+	}
+	if err := in.awaitCopy(p); err != nil {
+		in.dead = err
+		in.endCopy(int(in.region.tid))
+		return err
+	}
+	unix.Close(in.Pidfd)
+	in.PID, in.Pidfd = int(in.region.tid), int(in.region.pidfd)
+	_, err := waitFor(old)
+	return err
+}
+
+// addClone appends the clone3 of a hand-over. exit_signal is 0: with
+// CLONE_PARENT the copy has the one of the child.
+func (p *Program) addClone(name string, flags uintptr) {
+	if p.in.dead != nil {
+		p.fail(p.in.dead)
+		return
+	}
+	r := p.in.region
+	r.clone = cloneArgs{
+		flags:     uint64(flags) | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID,
+		pidfd:     uint64(uintptr(unsafe.Pointer(&r.pidfd))),
+		parentTID: uint64(uintptr(unsafe.Pointer(&r.tid))),
+	}
+	p.Add(name, fmt.Sprintf("clone3 %#x", flags), sysClone3, unsafe.Pointer(&r.clone), unsafe.Sizeof(r.clone))
+}
+
+// awaitCopy waits for the end of a program in which the child hands over to a
+// copy: the child's own end is part of it.
+func (in *Child) awaitCopy(p *Program) error {
+	r := in.region
+	for {
+		done := atomic.LoadUint32(&r.finished)
+		if done == r.posted {
+			break
+		}
+		in.sleep(done)
+		pid := int(atomic.LoadInt32(&r.tid))
+		if pid == 0 {
+			pid = in.PID
+		}
+		if gone(pid) && atomic.LoadUint32(&r.finished) != r.posted {
+			return fmt.Errorf("the container's process ended during %q", p.calls[0].String())
+		}
+	}
+	if f := r.failed; f.slot != 0 {
+		return callError(p.calls[(f.slot-1)&slotMask], unix.Errno(f.errno))
+	}
+	return nil
+}
+
+// gone reports whether a child of this process has ended; it is not reaped.
+func gone(pid int) bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err != nil || info.Signo != 0
+}
+
+// Become runs a last program in a pid namespace that others live in: the
+// calls of before, in the child, which they cannot see; then those of after,
+// in a copy, which they can. The last of these is execve; Become returns when
+// it has been done, with the pid of the program, or when it failed.
+//
+// The child waits for its copy in the kernel (CLONE_VFORK) and ends after it:
+// that end is what says that the copy has executed its program or ended.
+// Nothing that the copy could say is relied on, for it may be traced by who
+// lives there: the pid is used only if the kernel says that it is a child of
+// this process, and the failure that is read back once is checked to be a
+// call of this program.
+func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, err error) {
+	p := in.NewProgram()
+	in.region.tid = 0
+	before(p)
+	first := len(p.calls)
+	p.addClone("join", unix.CLONE_VFORK)
+	after(p)
+	p.Epilogue()
+	p.Add("exit_group", "", unix.SYS_EXIT_GROUP, 255)
+	if err := p.Post(); err != nil {
+		return 0, err
+	}
+	status, err := in.Wait()
+	if err != nil {
+		return 0, err
+	}
+	in.dead = errors.New("the container's process has become a program")
+	failed := in.region.failed
+	pid = int(atomic.LoadInt32(&in.region.tid))
+	if failed.slot == 0 && status.ExitStatus() == 0 && pid != 0 {
+		return pid, ownChild(pid)
+	}
+	in.endCopy(pid)
+	if i := int(failed.slot) - 1; i >= 0 && i < len(p.calls) && (i > first || status.Exited()) {
+		return 0, callError(p.calls[i], unix.Errno(failed.errno))
+	}
+	return 0, fmt.Errorf("the process that joins the container %w", howEnded(status))
+}
+
+// endCopy ends a copy that is not to go on. One that is not reaped would keep
+// the init of its pid namespace from ending.
+func (in *Child) endCopy(pid int) {
+	if pid == 0 || pid == in.PID || ownChild(pid) != nil {
+		return
+	}
+	_ = unix.Kill(pid, unix.SIGKILL) // a child that is not reaped: the pid is still its own
+	_, _ = waitFor(pid)
+}
+
+// ownChild makes sure that a pid is that of a child of this process which
+// has not been reaped.
+func ownChild(pid int) error {
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_PID, pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
+		return fmt.Errorf("process %d is no child of mocker: %w", pid, err)
+	}
+	return nil
+}
+
+// waitFor reaps a child.
+func waitFor(pid int) (status unix.WaitStatus, err error) {
+	for {
+		_, err = unix.Wait4(pid, &status, 0, nil)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("wait for process %d: %w", pid, err)
+	}
+	return status, nil
+}
+
+// sleep waits for the child to end a program, lookAfter at most.
+func (in *Child) sleep(done uint32) (timedOut bool) {
+	r := in.region
+	atomic.StoreUint32(&r.parentSleeps, 1)
+	defer atomic.StoreUint32(&r.parentSleeps, 0)
+	tick := unix.NsecToTimespec(int64(lookAfter / time.Nanosecond))
+	_, _, errno := unix.Syscall6(sysFutex, uintptr(unsafe.Pointer(&r.finished)), futexWait, uintptr(done),
+		uintptr(unsafe.Pointer(&tick)), 0, 0)
+	return errno == unix.ETIMEDOUT
+}

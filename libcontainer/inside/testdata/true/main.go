@@ -1,0 +1,4 @@
+// Command true does nothing.
+package main
+
+func main() {}

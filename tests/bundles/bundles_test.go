@@ -1,0 +1,175 @@
+package bundles
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/tests/drive"
+)
+
+func TestMain(m *testing.M) { drive.Main(m) }
+
+// checkout copies what is committed of the bundles, and the script that makes
+// their root file systems, and runs that, as `make bundles` does.
+func checkout(t *testing.T) string {
+	t.Helper()
+	drive.NeedRoot(t)
+	top := t.TempDir()
+	if err := os.CopyFS(filepath.Join(top, "scripts"), os.DirFS("../../scripts")); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("../../bundles/*/*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no bundles: %v", err)
+	}
+	for _, f := range files {
+		if filepath.Base(f) == "rootfs" {
+			continue
+		}
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Join(top, "bundles", filepath.Base(filepath.Dir(f)))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(f)), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(drive.Mocker(t), filepath.Join(top, "mocker")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing to do
+		if r := drive.Exec(t, filepath.Join(top, "scripts/rootfs.sh")); r.Code != 0 || r.Stdout+r.Stderr != "" {
+			t.Fatalf("rootfs.sh: %v", r)
+		}
+	}
+	return top
+}
+
+// readme gives the command that the README of a bundle names last, for a
+// shell in the project's directory.
+func readme(t *testing.T, top, bundle string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(top, "bundles", bundle, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("`(mocker run [^`]*)`").FindAllStringSubmatch(string(text), -1)
+	if len(commands) == 0 || strings.Count(string(text), "\n") != 1 {
+		t.Fatalf("want one line that names a command:\n%s", text)
+	}
+	return "cd '" + top + "' && PATH=$PWD:$PATH && exec " + commands[len(commands)-1][1]
+}
+
+// Every bundle has a test here.
+func TestAllOfThem(t *testing.T) {
+	dirs, err := os.ReadDir("../../bundles")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tested := map[string]bool{"hello": true, "network": true, "shell": true}
+	for _, d := range dirs {
+		if !tested[d.Name()] {
+			t.Errorf("bundles/%s has no test", d.Name())
+		}
+		delete(tested, d.Name())
+	}
+	for name := range tested {
+		t.Errorf("there is no bundles/%s", name)
+	}
+}
+
+func TestHello(t *testing.T) {
+	top := checkout(t)
+	before := drive.TakeSnapshot(t)
+	r := drive.Exec(t, "sh", "-c", readme(t, top, "hello"))
+	if r.Code != 0 || r.Stdout != "hello from a container\n" || r.Stderr != "" {
+		t.Errorf("hello: %v", r)
+	}
+	before.Unchanged(t)
+}
+
+func TestShell(t *testing.T) {
+	top := checkout(t)
+	before := drive.TakeSnapshot(t)
+	term := drive.OnTerminal(t, "sh", "-c", readme(t, top, "shell"))
+	prompt := "$ "
+	term.Expect(prompt)
+	for typed, want := range map[string]string{
+		"id":                                 "uid=1000 gid=1000",
+		"tty":                                "/dev/",
+		"ip -o link | wc -l":                 "1\r\n", // lo alone
+		"touch /x 2>&1":                      "Read-only file system",
+		"ulimit -n":                          "1024\r\n",
+		"grep CapEff: /proc/self/status":     "0000000000000000\r\n",
+		"grep NoNewPrivs: /proc/self/status": "1\r\n",
+		"touch /tmp/x && ls /tmp":            "x\r\n",
+	} {
+		term.Type(typed + "\r")
+		term.Expect(typed + "\r\n")
+		if got := term.Expect(prompt); !strings.Contains(got, want) {
+			t.Errorf("%s shows %q, want %q", typed, got, want)
+		}
+	}
+	term.Type("exit 5\r")
+	if code := term.Wait(); code != 5 {
+		t.Errorf("exit status %d, want 5:\n%s", code, term.Shown())
+	}
+	before.Unchanged(t)
+}
+
+// The hooks of this one call mocker where `make install` puts it.
+func TestNetwork(t *testing.T) {
+	top := checkout(t)
+	before := drive.TakeSnapshot(t)
+	command := readme(t, top, "network")
+
+	// A /usr/local/bin of the test's own, without mocker at first.
+	const bin = "/usr/local/bin"
+	if err := unix.Mount("tmpfs", bin, "tmpfs", 0, "mode=755"); err != nil {
+		t.Fatal(err)
+	}
+	unmount := func() {
+		if err := unix.Unmount(bin, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(func() { before.Unchanged(t) })
+	t.Cleanup(unmount)
+	r := drive.Exec(t, "sh", "-c", command)
+	const missing = "hook \"/usr/local/bin/mocker\": start: no such file or directory\n"
+	want := "mocker: warning: container net1: poststop hooks: " + missing + "mocker: prestart hooks: " + missing
+	if r.Code != 1 || r.Stdout != "" || r.Stderr != want {
+		t.Errorf("not installed: %v\nwant %s", r, want)
+	}
+
+	data, err := os.ReadFile(drive.Mocker(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bin+"/mocker", data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r = drive.Exec(t, "sh", "-c", command)
+	for _, form := range []string{
+		`inet 172\.19\.0\.2/24 brd 172\.19\.0\.255 scope global`,
+		`default via 172\.19\.0\.1 dev ceth0 `,
+		`PING 172\.19\.0\.1 `,
+		`1 packets transmitted, 1 packets received, 0% packet loss`,
+	} {
+		if !regexp.MustCompile(form).MatchString(r.Stdout) {
+			t.Errorf("it does not show %s", form)
+		}
+	}
+	if r.Code != 0 || r.Stderr != "" || t.Failed() {
+		t.Errorf("network: %v", r)
+	}
+}
