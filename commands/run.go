@@ -80,6 +80,11 @@ func (e *env) follow(container *libcontainer.Container, signals <-chan os.Signal
 		if err != nil {
 			return 0, err
 		}
+		// The session has the only master now: it alone decides when the
+		// container's terminal hangs up.
+		if err := master.Close(); err != nil {
+			return 0, err
+		}
 		// Close waits for the last output and gives the terminal back; it
 		// must come before any error is printed.
 		defer func() { err = errors.Join(err, session.Close()) }()

@@ -27,16 +27,22 @@ type Session struct {
 	term  int           // the terminal that is in raw mode; -1: none
 	saved *unix.Termios // its settings before
 
-	stop  [2]int // a pipe: its write end is closed to stop the copying
+	stop  [2]int    // a pipe: its write end is closed to stop the copying
+	ended sync.Once // closes it
 	winch chan os.Signal
 	quit  chan struct{}
 	wg    sync.WaitGroup
+
+	mu   sync.Mutex // between the end of the master and its size
+	hung bool       // stdin was a terminal that has gone
 }
 
 // Attach puts stdin into raw mode, if it is a terminal, copies from it to
 // the master and from the master to stdout, and gives the container's
 // terminal the window size of its own whenever that changes. At the end of a
-// stdin that is no terminal it types the end-of-file character.
+// stdin that is no terminal it types the end-of-file character. When a stdin
+// that is one goes away, it closes its copy of the master: if that was the
+// last, the container's terminal hangs up too.
 //
 // The container's side must be open: a terminal that nobody has open any
 // more ends the session. The three files remain the caller's and are not
@@ -91,8 +97,7 @@ func Attach(master, stdin, stdout *os.File) (*Session, error) {
 func (s *Session) Close() error {
 	signal.Stop(s.winch)
 	close(s.quit)
-	_ = unix.Close(s.stop[1])
-	s.stop[1] = -1
+	s.end()
 	s.wg.Wait()
 	var err error
 	if s.term >= 0 {
@@ -104,6 +109,32 @@ func (s *Session) Close() error {
 	}
 	s.closeFDs()
 	return err
+}
+
+// end stops the copying.
+func (s *Session) end() {
+	s.ended.Do(func() {
+		_ = unix.Close(s.stop[1])
+		s.stop[1] = -1
+	})
+}
+
+// hangUp passes on that the user's terminal has gone.
+func (s *Session) hangUp() {
+	s.mu.Lock()
+	s.hung = true
+	s.mu.Unlock()
+	s.end()
+}
+
+// letGo ends the output after a hang-up.
+func (s *Session) letGo() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hung && s.master >= 0 {
+		_ = unix.Close(s.master)
+		s.master = -1
+	}
 }
 
 func (s *Session) closeFDs() {
@@ -139,6 +170,8 @@ func (s *Session) raw() error {
 // resize copies the window size of stdin, else of stdout. Where neither is a
 // terminal the container's keeps what config.json gave it.
 func (s *Session) resize() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, fd := range []int{s.stdin, s.stdout} {
 		ws, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
 		if err == nil {
@@ -172,10 +205,10 @@ func (s *Session) input() {
 		n, err := unix.Read(s.stdin, buf)
 		switch {
 		case temporary(err):
-		case err != nil:
-			return
-		case n == 0:
-			if s.term < 0 {
+		case err != nil || n == 0:
+			if s.term >= 0 {
+				s.hangUp()
+			} else if err == nil {
 				s.typeEOF(begun)
 			}
 			return
@@ -206,6 +239,7 @@ func (s *Session) typeEOF(begun bool) {
 // its other side open any more. If stdout is gone it goes on without it: the
 // container must not block on a terminal that nobody empties.
 func (s *Session) output() {
+	defer s.letGo()
 	buf := make([]byte, 32<<10)
 	for draining := false; !draining; {
 		draining = !s.ready(s.master, unix.POLLIN)
