@@ -185,7 +185,7 @@ func TestMountErrors(t *testing.T) {
 	}{
 		{config.Mount{Index: 4, Destination: "/x", Type: "tmpfs", Data: []string{"size=lots"}},
 			"mounts[4] (tmpfs on /x): fsconfig size=lots: invalid argument (tmpfs: Bad value for 'size')"},
-		{config.Mount{Index: 0, Destination: "/x", Type: "nofs"}, "mounts[0] (nofs on /x): fsopen nofs: no such device"},
+		{config.Mount{Index: 0, Destination: "/x", Type: "nofs"}, "mounts[0] (nofs on /x): fsopen nofs: no such device (this kernel has no file system \"nofs\")"},
 		{config.Mount{Index: 1, Destination: "/x", Type: "bind", Source: "/no/where"},
 			"mounts[1] (/no/where on /x): open_tree /no/where: no such file or directory"},
 		{config.Mount{Index: 2, Destination: "/x", Type: "tmpfs", Data: []string{"key=" + strings.Repeat("v", 256)}},

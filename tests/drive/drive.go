@@ -229,6 +229,9 @@ func (c *Cmd) Wait() Result {
 // so far.
 func (c *Cmd) Output() string { return content(c.t, c.Stdout) }
 
+// Errors is what it has written to stderr so far.
+func (c *Cmd) Errors() string { return content(c.t, c.Stderr) }
+
 func content(t testing.TB, w any) string {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", w.(*os.File).Fd()))

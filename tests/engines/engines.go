@@ -1,0 +1,8 @@
+// Package engines lets real engines run containers with the runtime under
+// test: podman with conmon, and containerd with ctr and its shim. It is the
+// proof that what they write into config.json is understood, and that the
+// command lines, exit codes, pid files and logs are those they expect of runc.
+//
+// Each engine keeps everything in directories of its own that go with the
+// test. It has tests only.
+package engines
