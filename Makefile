@@ -80,7 +80,7 @@ $(LINTER): tools/go.mod
 .PHONY: bench
 bench: build ## time mocker beside runc and crun (needs root)
 	@scripts/need.sh $(NEED_DEMO) runc crun
-	go test $(TAGS) -run '^$$' -bench . -v -benchtime 40x ./tests/benchmarks
+	MOCKER=$(CURDIR)/mocker go test $(TAGS) -run '^$$' -bench . -benchtime 40x ./tests/benchmarks
 
 .PHONY: install
 install: build ## install below PREFIX (/usr/local) and DESTDIR

@@ -1,7 +1,6 @@
 package benchmarks
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,85 +8,104 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/tests/drive"
 )
+
+func TestMain(m *testing.M) { drive.Main(m) }
 
 // pause lets the kernel finish what a container leaves behind, as it can
 // between two containers of real life. A tight loop hides what a runtime
 // waits for: the grace period after a write to cgroup.procs, for example.
 const pause = 50 * time.Millisecond
 
-// BenchmarkRunTrue times "run" of /bin/true on one and the same bundle: the
-// median is what a user sees, the best what the runtime needs.
+// BenchmarkRunTrue times "run" of /bin/true on one and the same bundle. The
+// runtimes take turns, so that a machine that gets slower does so for all of
+// them: what counts is the median of the ratios, turn by turn.
+//
+// Cgroups are v1 alone here: Debian's crun refuses a hybrid machine.
 func BenchmarkRunTrue(b *testing.B) {
-	mocker, err := filepath.Abs("../../mocker")
-	if err != nil {
-		b.Fatal(err)
+	mocker := drive.Mocker(b)
+	pureV1(b)
+	bundle := drive.Bundle(b, func(s *specs.Spec) { s.Process.Args = []string{"/bin/true"} })
+	runtimes := []string{mocker}
+	for _, name := range []string{"runc", "crun"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			b.Fatalf("%s is missing: apt-get install %s", name, name)
+		}
+		runtimes = append(runtimes, path)
 	}
-	bundle := trueBundle(b, mocker)
-	for _, runtime := range []string{mocker, "crun", "runc"} {
-		b.Run(filepath.Base(runtime), func(b *testing.B) {
-			path, err := exec.LookPath(runtime)
-			if err != nil {
-				b.Fatal(err)
-			}
-			root := b.TempDir()
-			run := func() ([]byte, error) {
-				return exec.Command(path, "--root", root, "run", "--bundle", bundle, fmt.Sprintf("bench-%d", os.Getpid())).CombinedOutput()
-			}
-			// Debian's crun refuses machines whose cgroups are hybrid.
-			if out, err := run(); err != nil && runtime != mocker {
-				b.Skipf("%s does not run this bundle here: %v: %s", runtime, err, out)
-			}
-			var times []time.Duration
+	for _, rest := range []time.Duration{0, pause} {
+		b.Run(fmt.Sprintf("pause=%v", rest), func(b *testing.B) {
+			times := map[string][]time.Duration{}
 			for b.Loop() {
-				b.StopTimer()
-				time.Sleep(pause)
-				b.StartTimer()
-				started := time.Now()
-				out, err := run()
-				times = append(times, time.Since(started))
-				if err != nil {
-					b.Fatalf("%s run: %v\n%s", runtime, err, out)
+				for _, runtime := range runtimes {
+					time.Sleep(rest)
+					times[runtime] = append(times[runtime], timeRun(b, runtime, bundle))
 				}
 			}
-			slices.Sort(times)
-			b.ReportMetric(milliseconds(times[0]), "best-ms")
-			b.ReportMetric(milliseconds(times[len(times)/2]), "median-ms")
-			b.ReportMetric(0, "ns/op") // the mean says little on a busy machine
+			report(b, times, runtimes)
 		})
 	}
 }
 
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// trueBundle is the busybox bundle without terminal and hooks.
-func trueBundle(b *testing.B, mocker string) string {
+// pureV1 takes the v2 tree of a hybrid machine out of sight.
+func pureV1(b *testing.B) {
 	b.Helper()
-	bundle := b.TempDir()
-	if out, err := exec.Command(mocker, "spec", "--busybox", "--bundle", bundle).CombinedOutput(); err != nil {
-		b.Fatalf("spec --busybox: %v\n%s", err, out)
+	const unified = "/sys/fs/cgroup/unified"
+	if _, err := os.Stat(unified); err != nil {
+		return
 	}
-	path := filepath.Join(bundle, "config.json")
-	data, err := os.ReadFile(path)
+	if err := unix.Unmount(unified, unix.MNT_DETACH); err != nil {
+		b.Fatalf("unmount %s: %v", unified, err)
+	}
+}
+
+func timeRun(b *testing.B, runtime, bundle string) time.Duration {
+	b.Helper()
+	id := fmt.Sprintf("bench-%d-%s", os.Getpid(), filepath.Base(runtime))
+	started := time.Now()
+	out, err := exec.Command(runtime, "run", "--bundle", bundle, id).CombinedOutput()
+	took := time.Since(started)
 	if err != nil {
-		b.Fatal(err)
+		b.Fatalf("%s run: %v\n%s", runtime, err, out)
 	}
-	var spec map[string]any
-	if err := json.Unmarshal(data, &spec); err != nil {
-		b.Fatal(err)
+	return took
+}
+
+// report gives the median of each runtime, and of mocker's ratio to each of
+// the others.
+func report(b *testing.B, times map[string][]time.Duration, runtimes []string) {
+	b.Helper()
+	b.ReportMetric(0, "ns/op") // of all of them together: says nothing
+	own := times[runtimes[0]]
+	for _, runtime := range runtimes {
+		name := filepath.Base(runtime)
+		b.ReportMetric(median(milliseconds(times[runtime])), name+"-ms")
+		if runtime == runtimes[0] {
+			continue
+		}
+		var ratios []float64
+		for i, t := range times[runtime] {
+			ratios = append(ratios, float64(own[i])/float64(t))
+		}
+		b.ReportMetric(median(ratios), "of-"+name)
 	}
-	process, ok := spec["process"].(map[string]any)
-	if !ok {
-		b.Fatalf("%s has no process", path)
+}
+
+func milliseconds(list []time.Duration) []float64 {
+	var ms []float64
+	for _, d := range list {
+		ms = append(ms, float64(d.Microseconds())/1000)
 	}
-	process["terminal"] = false
-	process["args"] = []string{"/bin/true"}
-	delete(spec, "hooks")
-	if data, err = json.Marshal(spec); err != nil {
-		b.Fatal(err)
-	}
-	if err := os.WriteFile(path, data, 0o644); err != nil {
-		b.Fatal(err)
-	}
-	return bundle
+	return ms
+}
+
+func median(list []float64) float64 {
+	list = slices.Sorted(slices.Values(list))
+	return list[len(list)/2]
 }
