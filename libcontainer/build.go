@@ -71,16 +71,24 @@ func (n *creation) oomScore() error {
 	return nil
 }
 
-// attach moves the child into its cgroup where it could not be born there.
+// attach lets the child enter its cgroup in the hierarchies that it could not
+// be born into.
 func (n *creation) attach() error {
-	cg, err := n.cgroup.FD()
-	if err != nil || cg != nil {
-		if cg != nil {
-			cg.Close()
-		}
+	files, err := n.cgroup.Tasks()
+	if err != nil {
 		return err
 	}
-	return n.cgroup.Add(n.in.PID)
+	defer func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}()
+	for _, f := range files {
+		if err := n.in.Write(int(f.Fd()), f.Name(), "0"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (n *creation) namespaces() error {

@@ -123,14 +123,13 @@ func (c *Cgroup) dirs() []string {
 	return dirs
 }
 
-// FD opens the directory for CLONE_INTO_CGROUP of clone3(2) where v2 is all
-// there is. On v1 and hybrid machines, where a process has to be attached
-// with [Cgroup.Add] after its birth, it returns nil and no error.
+// FD opens the directory of the v2 tree for CLONE_INTO_CGROUP of clone3(2).
+// On a machine without that tree it returns nil and no error.
 func (c *Cgroup) FD() (*os.File, error) {
-	if !c.unified() {
+	dir := c.paths[""]
+	if dir == "" {
 		return nil, nil
 	}
-	dir := c.paths[""]
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open cgroup %s: %w", dir, err)

@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"time"
 
 	oci "github.com/opencontainers/cgroups"
 	_ "github.com/opencontainers/cgroups/devices" // device rules: v1's files, v2's BPF program
@@ -140,42 +138,28 @@ func (c *Cgroup) configure() error {
 	return nil
 }
 
-// Add attaches a process, by its pid as mocker sees it, to every directory.
-// It opens all of the files first and then writes them one right after the
-// other: each write waits for an RCU grace period unless another has just
-// done so.
-func (c *Cgroup) Add(pid int) error {
+// Tasks opens the file of each v1 hierarchy through which a process of one
+// thread attaches itself, by writing "0" to it. On v2 there is none: a process
+// is born there, see [Cgroup.FD]. The caller closes them.
+//
+// Writing to "tasks" about oneself is the one way in that takes no lock on
+// all forks and exits of the machine, for which each write to "cgroup.procs"
+// waits an RCU grace period, some 10 ms (cgroup_procs_write_start in the
+// kernel's cgroup.c).
+func (c *Cgroup) Tasks() ([]*os.File, error) {
 	var files []*os.File
-	defer func() {
-		for _, f := range files {
-			_ = f.Close()
-		}
-	}()
 	for _, dir := range c.dirs() {
-		f, err := oci.OpenFile(dir, oci.CgroupProcesses, os.O_WRONLY)
+		if dir == c.paths[""] {
+			continue
+		}
+		f, err := oci.OpenFile(dir, "tasks", os.O_WRONLY)
 		if err != nil {
-			return fmt.Errorf("attach process %d: %w", pid, err)
+			for _, f := range files {
+				_ = f.Close()
+			}
+			return nil, fmt.Errorf("open cgroup: %w", err)
 		}
 		files = append(files, f)
 	}
-	for _, f := range files {
-		if err := attach(f, pid); err != nil {
-			return fmt.Errorf("attach process %d to %s: %w", pid, filepath.Dir(f.Name()), err)
-		}
-	}
-	return nil
-}
-
-func attach(f *os.File, pid int) error {
-	var err error
-	for range 10 {
-		_, err = unix.Write(int(f.Fd()), strconv.AppendInt(nil, int64(pid), 10))
-		// EINVAL is what a task gets that has not been scheduled for the
-		// first time yet (TASK_NEW).
-		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EINTR) {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
-	return err
+	return files, nil
 }

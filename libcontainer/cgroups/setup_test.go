@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	oci "github.com/opencontainers/cgroups"
@@ -153,4 +155,44 @@ func (w *worker) run() string {
 	_, _ = w.stdin.Write([]byte("\n"))
 	line, _ := w.out.ReadString('\n')
 	return strings.TrimSpace(line)
+}
+
+// Add attaches another process, by its pid as mocker sees it, to every directory.
+// It opens all of the files first and then writes them one right after the
+// other: each write waits for an RCU grace period unless another has just
+// done so.
+func (c *Cgroup) Add(pid int) error {
+	var files []*os.File
+	defer func() {
+		for _, f := range files {
+			_ = f.Close()
+		}
+	}()
+	for _, dir := range c.dirs() {
+		f, err := oci.OpenFile(dir, oci.CgroupProcesses, os.O_WRONLY)
+		if err != nil {
+			return fmt.Errorf("attach process %d: %w", pid, err)
+		}
+		files = append(files, f)
+	}
+	for _, f := range files {
+		if err := attach(f, pid); err != nil {
+			return fmt.Errorf("attach process %d to %s: %w", pid, filepath.Dir(f.Name()), err)
+		}
+	}
+	return nil
+}
+
+func attach(f *os.File, pid int) error {
+	var err error
+	for range 10 {
+		_, err = unix.Write(int(f.Fd()), strconv.AppendInt(nil, int64(pid), 10))
+		// EINVAL is what a task gets that has not been scheduled for the
+		// first time yet (TASK_NEW).
+		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EINTR) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return err
 }
