@@ -62,6 +62,10 @@ func Main(args []string, build Build, streams Streams) int {
 
 	cli.VersionPrinter = func(*cli.Context) { printVersion(streams.Out, build) }
 	err := e.app(build).Run(args)
+	if globals.EntersContainer() {
+		// Sealing made it, and perhaps no container came to be in it.
+		libcontainer.Tidy(globals.Root)
+	}
 	e.report.debugf("%s took %s", globals.Verb, time.Since(started))
 
 	var status exitStatus

@@ -55,6 +55,7 @@ func (e *env) createOptions(c *cli.Context) (libcontainer.CreateOptions, error) 
 		NoNewKeyring:  c.Bool("no-new-keyring"),
 		PreserveFDs:   c.Int("preserve-fds"),
 		Warn:          e.report.warn,
+		Debugf:        e.report.debugf,
 	}
 	if opts.PreserveFDs < 0 {
 		return opts, fmt.Errorf("--preserve-fds %d: must not be negative", opts.PreserveFDs)

@@ -232,6 +232,13 @@ func (n *creation) lookUp() (err error) {
 	if n.cfg.Process == nil {
 		return nil
 	}
+	missing, err := process.Grant(n.in, n.cfg.Process)
+	if err != nil {
+		return err
+	}
+	if missing != 0 && n.opts.Debugf != nil {
+		n.opts.Debugf("process.capabilities: mocker does not have, and cannot give, the set %#x", missing)
+	}
 	if err := process.Enter(n.in, n.cfg.Process); err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ type CreateOptions struct {
 	NoNewKeyring  bool        // keep the caller's session keyring
 	PreserveFDs   int         // fds from 3 on that the process inherits
 	Warn          func(error) // see Container.Warn
+
+	// Debugf is told what is worth knowing and no failure. It may be nil.
+	Debugf func(format string, args ...any)
 }
 
 // creation is a create on its way.

@@ -37,7 +37,6 @@ type Child struct {
 	region *region
 	parent int     // pidfd of this process
 	stack  uintptr // an address in the child's stack
-	alike  bool    // the parent may do to files what the child may
 	dead   error   // why no further call can be made
 	reaped bool
 	closed bool // the region is unmapped; only its address is left
@@ -71,8 +70,7 @@ func New(b Birth) (*Child, error) {
 		unix.Close(parent)
 		return nil, birthError(b, errno)
 	}
-	in := &Child{PID: int(pid), Pidfd: int(r.pidfd), region: r, parent: parent, stack: stack,
-		alike: b.Namespaces&unix.CLONE_NEWUSER == 0}
+	in := &Child{PID: int(pid), Pidfd: int(r.pidfd), region: r, parent: parent, stack: stack}
 	if err := in.settle(); err != nil {
 		in.Kill()
 		in.Close()

@@ -2,7 +2,7 @@ package inside
 
 import (
 	"errors"
-	"unsafe"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,19 +28,14 @@ func (in *Child) do(name, object string, nr uintptr, args ...any) error {
 
 // Openat2 opens path below dir (openat2(2)); resolve are RESOLVE_* flags.
 //
-// Where the result depends on dir and the path alone, as the parent and the
-// child have the same rights, the parent does it itself. What makes a file
-// does not: the child has a umask of its own.
+// The parent holds dir too and must not do it in the child's place: what a
+// procfs on the way shows depends on who asks (sys/net is that of the
+// caller's network namespace, self the caller).
 //
 // With a resolve flag the kernel gives up with EAGAIN when something is
 // renamed or mounted meanwhile; a container may do so all the time.
 func (in *Child) Openat2(dir int, path string, flags uint64, mode uint64, resolve uint64) (fd int, err error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Mode: mode, Resolve: resolve}
-	if dir >= 0 && in.alike && flags&unix.O_CREAT == 0 {
-		if fd, ok := openAlike(dir, path, &how); ok {
-			return fd, nil
-		}
-	}
 	for range openTries {
 		fd, err = in.call1("open", path, unix.SYS_OPENAT2, dir, path, bytesOf(&how), unix.SizeofOpenHow)
 		if !errors.Is(err, unix.EAGAIN) {
@@ -48,22 +43,6 @@ func (in *Child) Openat2(dir int, path string, flags uint64, mode uint64, resolv
 		}
 	}
 	return fd, err
-}
-
-// openAlike opens what looks the same to the parent and the child. What a
-// procfs shows depends on who asks: sys/net is that of the caller's network,
-// self the caller. So what is found there, or not found, is the child's.
-func openAlike(dir int, path string, how *unix.OpenHow) (int, bool) {
-	fd, err := unix.Openat2(dir, path, how)
-	if err != nil {
-		return -1, false
-	}
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type == unix.PROC_SUPER_MAGIC {
-		unix.Close(fd)
-		return -1, false
-	}
-	return fd, true
 }
 
 // openTries bounds the races that Openat2 loses.
@@ -216,13 +195,27 @@ func (in *Child) Faccessat2(fd int, mode uint32) error {
 // Getcwd is the child's working directory; it does not begin with a slash if
 // it lies outside the child's root (getcwd(2)).
 func (in *Child) Getcwd() (string, error) {
+	cwd, err := in.path("getcwd", "", unix.SYS_GETCWD, 0)
+	return strings.TrimSuffix(cwd, "\x00"), err
+}
+
+// Readlink is the target of the symbolic link that fd, opened with O_PATH,
+// stands for (readlinkat(2)); name is for errors.
+func (in *Child) Readlink(fd int, name string) (string, error) {
+	return in.path("readlink", name, unix.SYS_READLINKAT, 2, fd, "")
+}
+
+// path executes a call that fills a buffer of PATH_MAX bytes, which it takes
+// as argument number at, and its length after it.
+func (in *Child) path(name, object string, nr uintptr, at int, args ...any) (string, error) {
 	p := in.NewProgram()
-	p.text = unix.PathMax // the buffer: the beginning of the arena
-	res := p.Add("getcwd", "", unix.SYS_GETCWD, unsafe.Pointer(&in.region.arena), unix.PathMax)
+	buf := p.room(unix.PathMax, 1) // the beginning of the arena
+	args = append(args[:at:at], buf, unix.PathMax)
+	res := p.Add(name, object, nr, args...)
 	if err := p.Run(); err != nil {
 		return "", err
 	}
-	n := min(max(p.Value(res)-1, 0), unix.PathMax) // its NUL is counted
+	n := min(max(p.Value(res), 0), unix.PathMax)
 	return string(in.region.arena[:n]), nil
 }
 

@@ -100,9 +100,6 @@ func (in *Child) As(user Credentials, do func() error) error {
 	}
 	user.Caps.Permitted, user.Caps.Inheritable = own.Caps.Permitted, own.Caps.Inheritable
 	user.Caps.Effective &= own.Caps.Permitted
-	alike := in.alike
-	in.alike = false
-	defer func() { in.alike = alike }()
 	if err := in.actAs(user); err != nil {
 		return err
 	}

@@ -128,7 +128,7 @@ func (r *Root) step(done []string, name string, dir bool) (target string, err er
 	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
 		return "", nil
 	}
-	return readlink(fd, name)
+	return r.in.Readlink(fd, name)
 }
 
 // touch makes an empty file that was not there.
@@ -138,18 +138,6 @@ func (r *Root) touch(parent int, name string) error {
 		unix.Close(fd)
 	}
 	return err
-}
-
-func readlink(fd int, name string) (string, error) {
-	buf := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(fd, "", buf)
-	if err != nil {
-		return "", fmt.Errorf("readlink %s: %w", name, err)
-	}
-	if n == 0 {
-		return "", fmt.Errorf("readlink %s: %w", name, unix.ENOENT)
-	}
-	return string(buf[:n]), nil
 }
 
 func isDirectory(fd int) (bool, error) {
