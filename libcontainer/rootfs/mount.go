@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -107,8 +108,9 @@ func setPropagation(fd int, list []uintptr) error {
 
 // mountFS mounts a new file system.
 func (r *Root) mountFS(m *config.Mount) error {
-	if m.CopyUp {
-		return fmt.Errorf("tmpcopyup: not supported yet")
+	data := m.Data
+	if m.Type == "tmpfs" {
+		data = append(r.modeOf(m.Destination), data...)
 	}
 	place, err := r.place(m.Destination, true)
 	if err != nil {
@@ -120,16 +122,38 @@ func (r *Root) mountFS(m *config.Mount) error {
 	delay := m.Type == "tmpfs" && readonly
 	if delay {
 		set &^= unix.MOUNT_ATTR_RDONLY
+		data = slices.DeleteFunc(slices.Clone(data), func(option string) bool { return option == "ro" })
 	}
-	mnt, err := r.newMount(m.Type, m.Source, dataOf(m, delay), set)
+	mnt, err := r.newMount(m.Type, m.Source, data, set)
 	if err != nil {
 		return err
 	}
-	if err := r.in.MoveMount(mnt, place); err != nil {
+	if m.CopyUp {
+		err = r.copyUp(place, mnt, 0)
+	}
+	if err == nil {
+		err = r.in.MoveMount(mnt, place)
+	}
+	if err != nil {
 		unix.Close(mnt)
 		return err
 	}
 	return r.afterAttach(mnt, m, delay)
+}
+
+// modeOf is the option that gives a tmpfs the mode of the directory that it
+// covers, as runc does; an option of the configuration comes after it.
+func (r *Root) modeOf(p string) []string {
+	fd, err := r.open(p, unix.O_PATH)
+	if err != nil {
+		return nil // it is made; the kernel's default is 1777
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("mode=%04o", st.Mode&0o7777)}
 }
 
 // afterAttach sets what applies to an attached mount, and keeps the fd of a
@@ -156,19 +180,6 @@ func (r *Root) afterAttach(mnt int, m *config.Mount, delay bool) error {
 		}
 	}
 	return nil
-}
-
-func dataOf(m *config.Mount, delay bool) []string {
-	if !delay {
-		return m.Data
-	}
-	var data []string
-	for _, option := range m.Data {
-		if option != "ro" {
-			data = append(data, option)
-		}
-	}
-	return data
 }
 
 // maxOption is the longest value that fsconfig(2) takes.

@@ -296,3 +296,57 @@ func TestProcIsPrivate(t *testing.T) {
 		}
 	}
 }
+
+// TestCopyUp: a tmpfs begins with what it covers, of whatever kind, and no
+// link is followed on the way.
+func TestCopyUp(t *testing.T) {
+	root, dir, canary := newRoot(t, &config.Config{Mounts: []config.Mount{
+		{Index: 0, Destination: "/data", Type: "tmpfs", CopyUp: true},
+		{Index: 1, Destination: "/bare", Type: "tmpfs"},
+		{Index: 2, Destination: "/given", Type: "tmpfs", Data: []string{"mode=700"}},
+	}})
+	data := filepath.Join(dir, "data")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.MkdirAll(filepath.Join(data, "sub/deep"), 0o755))
+	must(os.WriteFile(filepath.Join(canary, "secret"), []byte("secret"), 0o600))
+	must(os.WriteFile(filepath.Join(data, "sub/file"), []byte("content"), 0o600))
+	must(os.Chown(filepath.Join(data, "sub/file"), 5, 6))
+	must(os.Chmod(filepath.Join(data, "sub/file"), 0o640|os.ModeSetuid))
+	must(os.Symlink("../../canary", filepath.Join(data, "out")))
+	must(os.Symlink("/", filepath.Join(data, "sub/root")))
+	must(unix.Mkfifo(filepath.Join(data, "fifo"), 0o600))
+	must(os.Chmod(data, 0o751))
+	must(os.Mkdir(filepath.Join(dir, "bare"), 0o711))
+	must(os.Mkdir(filepath.Join(dir, "given"), 0o711))
+	must(root.Mount())
+
+	for path, want := range map[string]uint32{
+		"data": unix.S_IFDIR | 0o751, "data/sub/file": unix.S_IFREG | unix.S_ISUID | 0o640, "data/fifo": unix.S_IFIFO | 0o600,
+		"data/sub/deep": unix.S_IFDIR | 0o755, "bare": unix.S_IFDIR | 0o711, "given": unix.S_IFDIR | 0o700,
+	} {
+		fd, err := root.open(path, unix.O_PATH)
+		must(err)
+		var st unix.Stat_t
+		must(unix.Fstat(fd, &st))
+		var fs unix.Statfs_t
+		must(unix.Fstatfs(fd, &fs))
+		unix.Close(fd)
+		if st.Mode != want || fs.Type != unix.TMPFS_MAGIC {
+			t.Errorf("%s: mode %#o on %#x, want %#o on a tmpfs", path, st.Mode, fs.Type, want)
+		}
+		if path == "data/sub/file" && (st.Uid != 5 || st.Gid != 6 || st.Size != 7) {
+			t.Errorf("%s: %+v", path, st)
+		}
+	}
+	fd, err := root.in.Openat2(root.fd, "data/out", unix.O_PATH|unix.O_NOFOLLOW, 0, inRoot)
+	must(err)
+	defer unix.Close(fd)
+	if target, err := root.in.Readlink(fd, "out"); err != nil || target != "../../canary" {
+		t.Errorf("link: %q, %v", target, err)
+	}
+}
