@@ -309,15 +309,19 @@ func (n *creation) save() error {
 	if err := n.c.dir.Save(n.st); err != nil {
 		return err
 	}
-	return writePidFile(n.opts.PidFile, n.in.PID)
+	if n.opts.PidFile == "" {
+		return nil
+	}
+	if err := writePidFile(n.opts.PidFile, n.in.PID); err != nil {
+		return err
+	}
+	n.pidFile = true
+	return nil
 }
 
 // writePidFile writes the digits and nothing else, at once: engines read the
 // file as soon as it is there, and take it as a number as it is.
 func writePidFile(path string, pid int) error {
-	if path == "" {
-		return nil
-	}
 	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".tmp")
 	err := os.WriteFile(tmp, []byte(strconv.Itoa(pid)), 0o644)
 	if err == nil {

@@ -49,6 +49,8 @@ type creation struct {
 	path   string   // of the program
 	env    []string // of the program
 	last   *inside.Program
+
+	pidFile bool // the pid file has been written
 }
 
 // steps are what Create does, in this order. The name of a step is what its
@@ -114,7 +116,7 @@ func (n *creation) undo(err error) error {
 	if n.in != nil {
 		n.in.Kill()
 	}
-	if n.opts.PidFile != "" && n.st.Stage == state.Created {
+	if n.pidFile {
 		_ = os.Remove(n.opts.PidFile)
 	}
 	left := n.c.destroy(n.st)
