@@ -65,7 +65,7 @@ var steps = [...]struct {
 	name string
 	do   func(*creation) error
 }{
-	{"reserve", (*creation).reserve},
+	{"", (*creation).reserve}, // its errors are about the id, and say so
 	{"cgroup", (*creation).makeCgroup},
 	{"birth", (*creation).birth},
 	{"attach to cgroup", (*creation).attach},
@@ -96,7 +96,10 @@ func Create(cfg *config.Config, opts CreateOptions) (*Container, error) {
 			err = errors.New("interrupted by a signal")
 		}
 		if err != nil {
-			return nil, n.undo(fmt.Errorf("%s: %w", step.name, err))
+			if step.name != "" {
+				err = fmt.Errorf("%s: %w", step.name, err)
+			}
+			return nil, n.undo(err)
 		}
 	}
 	if err := n.last.Post(); err != nil {

@@ -103,9 +103,10 @@ const (
 	atPHDR  = 3
 	atPHNUM = 5
 
-	ptLoad = 1
-	ptPhdr = 6
-	pfX    = 1
+	ptLoad   = 1
+	ptInterp = 3
+	ptPhdr   = 6
+	pfX      = 1
 )
 
 // phdr is Elf64_Phdr of elf(5).
@@ -118,6 +119,9 @@ type phdr struct {
 func execSpan(list []phdr) (span, error) {
 	base := uintptr(0)
 	for i := range list {
+		if list[i].typ == ptInterp {
+			return span{}, errors.New("mocker was built with cgo, and its C library cannot be left behind: build it with make, or with CGO_ENABLED=0")
+		}
 		if list[i].typ == ptPhdr { // tells by how much a PIE was moved
 			base = uintptr(unsafe.Pointer(&list[0])) - list[i].vaddr
 		}

@@ -87,7 +87,7 @@ func commandLine() []row {
 		{input: "a log format that does not exist", call: args("--log-format yaml list"), want: `--log-format "yaml": want text or json`},
 		{input: "a log in a directory that does not exist", call: args("--log $DIR/none/log list"), want: "--log $DIR/none/log: stat $DIR/none: no such file or directory"},
 		{input: "a log that is a directory", call: args("--log $DIR state $ID"), want: "container does not exist: \"$ID\"\n--log $DIR: open $DIR: is a directory"},
-		{input: "a root that is a file", call: args("--root $DIR/file create --bundle $BUNDLE $ID"), want: "reserve: create state directory $DIR/file: not a directory",
+		{input: "a root that is a file", call: args("--root $DIR/file create --bundle $BUNDLE $ID"), want: "create state directory $DIR/file: not a directory",
 			prep: func(p *place) { p.spec(func(*specs.Spec) {}); p.write(filepath.Join(p.dir, "file"), "", 0o644) }},
 		{input: "an empty root", call: call{args: []string{"--root", "", "list"}}, want: "--root: the path is empty"},
 		{input: "not root", call: call{args: create.args, as: 65534}, want: "create: must run as root (rootless containers are not built yet)", prep: with(func(*specs.Spec) {})},
@@ -104,7 +104,7 @@ func commandLine() []row {
 			prep: with(func(s *specs.Spec) { s.Process.Terminal = true })},
 		{input: "a console socket that nobody listens on", call: args("create --bundle $BUNDLE --console-socket $DIR/socket $ID"), want: "console: connect to console socket $DIR/socket: connection refused",
 			prep: deafSocket},
-		{input: "a file descriptor to preserve that is not open", call: args("create --bundle $BUNDLE --preserve-fds 2 $ID"), want: "reserve: --preserve-fds 2: fd 3 is not open",
+		{input: "a file descriptor to preserve that is not open", call: args("create --bundle $BUNDLE --preserve-fds 2 $ID"), want: "--preserve-fds 2: fd 3 is not open",
 			prep: with(func(*specs.Spec) {})},
 	}
 }
@@ -121,11 +121,11 @@ func deafSocket(p *place) {
 
 func lifecycle() []row {
 	return []row{
-		{input: "an id with a slash", call: args("create --bundle $BUNDLE a/b"), want: `reserve: invalid container ID format: "a/b"`, prep: with(func(*specs.Spec) {})},
-		{input: "an id that leads out", call: args("create --bundle $BUNDLE .."), want: `reserve: invalid container ID format: ".."`, prep: with(func(*specs.Spec) {})},
-		{input: "an empty id", call: call{args: []string{"create", "--bundle", "$BUNDLE", ""}}, want: "reserve: container id cannot be empty", prep: with(func(*specs.Spec) {})},
-		{input: "an id that is too long", call: args("create --bundle $BUNDLE " + strings.Repeat("x", 256)), want: `reserve: invalid container ID format: "` + strings.Repeat("x", 256) + `" is longer than 255 bytes`, prep: with(func(*specs.Spec) {})},
-		{input: "an id that is taken", call: create, want: `reserve: container with given ID already exists: "$ID"`, prep: made},
+		{input: "an id with a slash", call: args("create --bundle $BUNDLE a/b"), want: `invalid container ID format: "a/b"`, prep: with(func(*specs.Spec) {})},
+		{input: "an id that leads out", call: args("create --bundle $BUNDLE .."), want: `invalid container ID format: ".."`, prep: with(func(*specs.Spec) {})},
+		{input: "an empty id", call: call{args: []string{"create", "--bundle", "$BUNDLE", ""}}, want: "container id cannot be empty", prep: with(func(*specs.Spec) {})},
+		{input: "an id that is too long", call: args("create --bundle $BUNDLE " + strings.Repeat("x", 256)), want: `invalid container ID format: "` + strings.Repeat("x", 256) + `" is longer than 255 bytes`, prep: with(func(*specs.Spec) {})},
+		{input: "an id that is taken", call: create, want: `container with given ID already exists: "$ID"`, prep: made},
 		{input: "start of an unknown container", call: start, want: `container does not exist: "$ID"`},
 		{input: "start of a running container", call: start, want: `cannot start an already running container: "$ID"`, prep: running},
 		{input: "start of a stopped container", call: start, want: `cannot start a container that has stopped: "$ID"`, prep: stopped},
