@@ -151,12 +151,12 @@ func (n *creation) hooks() error {
 	if !n.st.Hooked {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
 	go func() {
 		for ctx.Err() == nil && !n.in.Ended(100*time.Millisecond) {
 		}
-		cancel()
+		cancel(errEnded)
 	}()
 	st := hookState(n.st, specs.StateCreating)
 	if err := hooks.Run(ctx, n.cfg.Hooks.Prestart, st); err != nil {

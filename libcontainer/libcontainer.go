@@ -35,6 +35,9 @@ var ErrNotExist = state.ErrNotExist
 // one that engines look for.
 var ErrNotRunning = errors.New("container not running")
 
+// errEnded is why a hook is killed.
+var errEnded = errors.New("the container's process has ended")
+
 // Status is one of the words of runtime-spec's "State".
 const (
 	Creating = "creating"

@@ -18,7 +18,7 @@ func TestCallsFail(t *testing.T) {
 		t.Fatal("strace is missing: apt-get install strace")
 	}
 	bundle, before := faultBundle(t)
-	step := regexp.MustCompile(`^mocker: (reserve|cgroup|birth|attach to cgroup|namespaces|session keyring|rootfs|` +
+	step := regexp.MustCompile(`^mocker: (create (state|container) directory|cgroup|birth|attach to cgroup|namespaces|session keyring|rootfs|` +
 		`prestart hooks|change root|console|host name|sysctl|protect paths|find program|prepare process|save|seal)`)
 	for _, c := range []struct {
 		call  string

@@ -69,7 +69,7 @@ func TestTwoAtOnce(t *testing.T) {
 func understood(stderr string) bool {
 	for _, text := range []string{
 		"does not exist", "already exists", "not running", "has stopped", "already running", "killed by signal 9",
-		"was killed before it could start",
+		"was killed before it could start", "the container's process has ended",
 	} {
 		if strings.Contains(stderr, text) {
 			return true
