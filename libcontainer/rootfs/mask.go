@@ -8,26 +8,37 @@ import (
 )
 
 // Mask hides the masked paths: a directory under an empty read-only tmpfs,
-// anything else under /dev/null. Paths that do not exist are left out, as the
-// specification's examples list files that not every kernel has.
+// anything else under /dev/null.
 func (r *Root) Mask() error {
-	for _, p := range r.cfg.Masked {
-		if err := r.mask(p); err != nil {
-			return fmt.Errorf("mask %s: %w", p, err)
+	return r.each(r.cfg.Masked, "mask %s: %w", r.mask)
+}
+
+// Readonly makes the read-only paths read-only.
+func (r *Root) Readonly() error {
+	return r.each(r.cfg.ReadonlySub, "make %s read-only: %w", r.readonly)
+}
+
+// each does something with the places that paths lead to. Paths that do not
+// exist are left out, as the specification's examples list files that not
+// every kernel has.
+func (r *Root) each(paths []string, doing string, do func(place int) error) error {
+	for _, p := range paths {
+		place, err := r.open(p, unix.O_PATH)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+			continue
+		}
+		if err == nil {
+			err = do(place)
+			unix.Close(place)
+		}
+		if err != nil {
+			return fmt.Errorf(doing, p, err)
 		}
 	}
 	return nil
 }
 
-func (r *Root) mask(p string) error {
-	place, err := r.open(p, unix.O_PATH)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer unix.Close(place)
+func (r *Root) mask(place int) error {
 	dir, err := isDirectory(place)
 	if err != nil {
 		return fmt.Errorf("stat: %w", err)
@@ -105,26 +116,9 @@ func (r *Root) maskDir(place int) error {
 	return r.attach(&r.empty, place)
 }
 
-// Readonly makes the read-only paths read-only: each under a copy of itself
-// that has become read-only before anybody could see it.
-func (r *Root) Readonly() error {
-	for _, p := range r.cfg.ReadonlySub {
-		if err := r.readonly(p); err != nil {
-			return fmt.Errorf("make %s read-only: %w", p, err)
-		}
-	}
-	return nil
-}
-
-func (r *Root) readonly(p string) error {
-	place, err := r.open(p, unix.O_PATH)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer unix.Close(place)
+// readonly puts over place a copy of it that has become read-only before
+// anybody could see it.
+func (r *Root) readonly(place int) error {
 	tree, err := r.in.OpenTree(place, "", unix.OPEN_TREE_CLONE|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
 	if err != nil {
 		return err
