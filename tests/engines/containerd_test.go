@@ -38,7 +38,7 @@ address = %q
 `, dir+"/root", dir+"/state", c.socket(), c.socket()+".ttrpc"))
 	daemon := drive.Start(t, "containerd", "--config", conf)
 	t.Cleanup(func() { c.end(daemon) })
-	drive.Eventually(t, "containerd answers", func() bool { return c.exec(c.line("version")).Code == 0 })
+	drive.Eventually(t, "containerd answers", func() bool { return execLine(c.t, c.line("version")).Code == 0 })
 	c.ok("image", "import", "--snapshotter", "native", makeImage(t, makeLayer(t), ctrImage))
 	return c
 }
@@ -79,23 +79,9 @@ func (c *containerd) run(flags []string, id string, cmd ...string) []string {
 		flags, []string{ctrImage, id}, cmd)
 }
 
-func (c *containerd) exec(line []string) drive.Result {
-	c.t.Helper()
-	return drive.Exec(c.t, line[0], line[1:]...)
-}
-
 func (c *containerd) ok(args ...string) string {
 	c.t.Helper()
-	return c.okLine(c.line(args...))
-}
-
-func (c *containerd) okLine(line []string) string {
-	c.t.Helper()
-	r := c.exec(line)
-	if r.Code != 0 {
-		c.t.Fatalf("%s: %v", strings.Join(line, " "), r)
-	}
-	return strings.TrimSpace(r.Stdout)
+	return okLine(c.t, c.line(args...))
 }
 
 // subtest is the same containerd for a subtest.
@@ -218,7 +204,7 @@ func (c containerd) task(id string) (pid, status string) {
 // runtime says, its pid file, its end by a signal.
 func (c containerd) detached(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
-	c.okLine(c.run([]string{"--detach", "--pid-file", pidFile}, "box", "sleep", "1000"))
+	okLine(c.t, c.run([]string{"--detach", "--pid-file", pidFile}, "box", "sleep", "1000"))
 	pid, status := c.task("box")
 	if status != "RUNNING" {
 		t.Errorf("task ls: %s", status)
@@ -250,7 +236,7 @@ func (c containerd) stopped(id string, code int) {
 		_, status := c.task(id)
 		return status == "STOPPED"
 	})
-	r := c.exec(c.line("task", "rm", id))
+	r := execLine(c.t, c.line("task", "rm", id))
 	if r.Code != 0 || !strings.Contains(r.Stderr, fmt.Sprintf("exit with non-zero exit code %d", code)) {
 		c.t.Errorf("task rm: %v, want status %d", r, code)
 	}
@@ -258,7 +244,7 @@ func (c containerd) stopped(id string, code int) {
 
 // all: a signal to every process of a container, as CRI sends it.
 func (c containerd) all(*testing.T) {
-	c.okLine(c.run([]string{"--detach"}, "box", "sh", "-c", "sleep 1000 & sleep 1000"))
+	okLine(c.t, c.run([]string{"--detach"}, "box", "sh", "-c", "sleep 1000 & sleep 1000"))
 	c.ok("task", "kill", "--all", "--signal", "KILL", "box")
 	c.stopped("box", 137)
 	c.ok("container", "rm", "box")
@@ -267,7 +253,7 @@ func (c containerd) all(*testing.T) {
 
 // force removes a task as it runs.
 func (c containerd) force(*testing.T) {
-	c.okLine(c.run([]string{"--detach"}, "box", "sleep", "1000"))
+	okLine(c.t, c.run([]string{"--detach"}, "box", "sleep", "1000"))
 	c.ok("task", "rm", "--force", "box")
 	c.ok("container", "rm", "box")
 	c.gone()
@@ -278,7 +264,7 @@ func (c containerd) force(*testing.T) {
 func (c containerd) again(t *testing.T) {
 	ready := t.TempDir()
 	now := filepath.Join(ready, "now")
-	c.okLine(c.run([]string{"--detach", "--mount", "type=bind,src=" + ready + ",dst=/ready,options=rbind:rw"}, "box",
+	okLine(c.t, c.run([]string{"--detach", "--mount", "type=bind,src=" + ready + ",dst=/ready,options=rbind:rw"}, "box",
 		"sh", "-c", `trap "exit 4" TERM; touch /ready/now; while :; do sleep 0.02; done`))
 	for round := range 2 {
 		if round > 0 {

@@ -220,3 +220,19 @@ func state(t *testing.T, args ...string) string {
 	}
 	return st.Status
 }
+
+// execLine runs a whole command line.
+func execLine(t *testing.T, line []string) drive.Result {
+	t.Helper()
+	return drive.Exec(t, line[0], line[1:]...)
+}
+
+// okLine is execLine of what must succeed; it gives what was printed.
+func okLine(t *testing.T, line []string) string {
+	t.Helper()
+	r := execLine(t, line)
+	if r.Code != 0 {
+		t.Fatalf("%s: %v", strings.Join(line, " "), r)
+	}
+	return strings.TrimSpace(r.Stdout)
+}

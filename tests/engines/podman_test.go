@@ -57,23 +57,9 @@ func (p *podman) run(flags []string, cmd ...string) []string {
 		flags, []string{"box"}, cmd)
 }
 
-func (p *podman) exec(line []string) drive.Result {
-	p.t.Helper()
-	return drive.Exec(p.t, line[0], line[1:]...)
-}
-
 func (p *podman) ok(args ...string) string {
 	p.t.Helper()
-	return p.okLine(p.line(args...))
-}
-
-func (p *podman) okLine(line []string) string {
-	p.t.Helper()
-	r := p.exec(line)
-	if r.Code != 0 {
-		p.t.Fatalf("%s: %v", strings.Join(line, " "), r)
-	}
-	return strings.TrimSpace(r.Stdout)
+	return okLine(p.t, p.line(args...))
 }
 
 // subtest is the same podman for a subtest.
@@ -90,7 +76,7 @@ func TestPodman(t *testing.T) {
 	p := newPodman(t)
 	for _, f := range p.foregrounds() {
 		p.subtest(f.name, func(p podman, t *testing.T) {
-			f.check(t, p.exec(p.run(append([]string{"--rm"}, f.flags...), f.cmd...)))
+			f.check(t, execLine(p.t, p.run(append([]string{"--rm"}, f.flags...), f.cmd...)))
 		})
 	}
 	p.subtest("stdin", podman.stdin)
@@ -166,14 +152,14 @@ func (p *podman) foregrounds() []foreground {
 // stdin passes what a pipe holds to the container.
 func (p podman) stdin(t *testing.T) {
 	line := p.run([]string{"--rm", "-i"}, "cat")
-	r := p.exec(append([]string{"sh", "-c", `echo hello | "$@"`, "sh"}, line...))
+	r := execLine(p.t, append([]string{"sh", "-c", `echo hello | "$@"`, "sh"}, line...))
 	foreground{stdout: "hello\n"}.check(t, r)
 }
 
 // terminal: conmon gets the terminal over its console socket, and podman
 // resizes it to its own.
 func (p podman) terminal(t *testing.T) {
-	atTerminal.check(t, p.exec(inTerminal(t, p.run([]string{"--rm", "-it"}, atTerminal.cmd...))))
+	atTerminal.check(t, execLine(p.t, inTerminal(t, p.run([]string{"--rm", "-it"}, atTerminal.cmd...))))
 }
 
 // signal: podman run passes signals on.
@@ -192,7 +178,7 @@ func (p podman) signal(t *testing.T) {
 func (p podman) jsonLog(t *testing.T) {
 	name := filepath.Base(runtimePath(t))
 	t.Setenv("CONTAINERS_CONF", p.configure("json.conf", `runtime_supports_json = ["`+name+`"]`+"\n"))
-	r := p.exec(p.run([]string{"--rm"}, "nosuch"))
+	r := execLine(p.t, p.run([]string{"--rm"}, "nosuch"))
 	foreground{code: 127, stderr: `exec: "nosuch": executable file not found in $PATH`}.check(t, r)
 	// Only what comes from stderr has the name that the runtime puts there.
 	if strings.Contains(r.Stderr, name+": mocker: ") {
@@ -204,7 +190,7 @@ func (p podman) jsonLog(t *testing.T) {
 // runtime says, its log, its end by a signal.
 func (p podman) detached(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
-	id := p.okLine(p.run([]string{"-d", "--name", "box", "--pidfile", pidFile}, "sh", "-c", "echo out; echo err >&2; exec sleep 1000"))
+	id := okLine(p.t, p.run([]string{"-d", "--name", "box", "--pidfile", pidFile}, "sh", "-c", "echo out; echo err >&2; exec sleep 1000"))
 	if got := p.ok("ps", "--format", "{{.Names}} {{.Status}}"); !strings.HasPrefix(got, "box Up ") {
 		t.Errorf("podman ps: %q", got)
 	}
@@ -219,7 +205,7 @@ func (p podman) detached(t *testing.T) {
 		t.Errorf("podman inspect: %q, the pid file says %q", got, pid)
 	}
 	drive.Eventually(t, "podman logs has the output", func() bool {
-		r := p.exec(p.line("logs", "box"))
+		r := execLine(p.t, p.line("logs", "box"))
 		return r.Stdout == "out\n" && r.Stderr == "err\n"
 	})
 	p.ok("kill", "--signal", "KILL", "box")
@@ -240,7 +226,7 @@ func (p podman) stop(t *testing.T) {
 		{"listens", `trap "exit 4" TERM`, "4"},
 		{"ignores", `trap "" TERM`, "137"},
 	} {
-		p.okLine(p.run([]string{"-d", "--name", c.name, "-v", ready + ":/ready"},
+		okLine(p.t, p.run([]string{"-d", "--name", c.name, "-v", ready + ":/ready"},
 			"sh", "-c", c.script+"; touch /ready/"+c.name+"; while :; do sleep 0.02; done"))
 		drive.Eventually(t, c.name+" is ready", func() bool {
 			_, err := os.Stat(filepath.Join(ready, c.name))
@@ -257,7 +243,7 @@ func (p podman) stop(t *testing.T) {
 // again: a container that has stopped is started again, and removed as it
 // runs.
 func (p podman) again(t *testing.T) {
-	p.okLine(p.run([]string{"-d", "--name", "box"}, "sleep", "1000"))
+	okLine(p.t, p.run([]string{"-d", "--name", "box"}, "sleep", "1000"))
 	p.ok("restart", "--time", "0", "box")
 	p.ok("kill", "box")
 	p.ok("wait", "box")
