@@ -78,8 +78,8 @@ func (c *Container) deleteUnread(cause error) error {
 
 // end kills the container's process and waits until it is gone.
 func (c *Container) end(st *state.State) error {
-	pidfd, err := st.Init.Pidfd()
-	if errors.Is(err, unix.ESRCH) || !st.Init.Alive() {
+	pidfd, err := c.pidfd(st)
+	if errors.Is(err, ErrNotRunning) {
 		return nil
 	}
 	if err != nil {

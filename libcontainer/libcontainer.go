@@ -204,10 +204,7 @@ func (c *Container) Kill(sig unix.Signal) error {
 	if err != nil {
 		return err
 	}
-	pidfd, err := st.Init.Pidfd()
-	if errors.Is(err, unix.ESRCH) || !st.Init.Alive() {
-		return fmt.Errorf("%w: %q", ErrNotRunning, c.id)
-	}
+	pidfd, err := c.pidfd(st)
 	if err != nil {
 		return err
 	}
@@ -223,6 +220,19 @@ func (c *Container) Kill(sig unix.Signal) error {
 		return fmt.Errorf("send signal %d to process %d: %w", sig, st.Init.PID, err)
 	}
 	return nil
+}
+
+// pidfd opens a pidfd of the container's process; the error wraps
+// ErrNotRunning if it has ended, reaped or not.
+func (c *Container) pidfd(st *state.State) (int, error) {
+	if !st.Init.Alive() {
+		return -1, fmt.Errorf("%w: %q", ErrNotRunning, c.id)
+	}
+	fd, err := st.Init.Pidfd()
+	if errors.Is(err, unix.ESRCH) {
+		return -1, fmt.Errorf("%w: %q", ErrNotRunning, c.id)
+	}
+	return fd, err
 }
 
 // KillAll sends a signal to every process in the container's cgroup. No error

@@ -144,11 +144,6 @@ func (in *Child) Fchownat(dir int, name string, uid, gid int) error {
 	return in.do("chown", name, unix.SYS_FCHOWNAT, dir, name, uid, gid, unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// Fchmodat changes the mode of name in dir, which must not be a link.
-func (in *Child) Fchmodat(dir int, name string, mode uint32) error {
-	return in.do("chmod", name, unix.SYS_FCHMODAT, dir, name, int(mode))
-}
-
 // Sethostname sets the name of the UTS namespace.
 func (in *Child) Sethostname(name string) error {
 	return in.do("sethostname", name, unix.SYS_SETHOSTNAME, name, len(name))

@@ -102,7 +102,7 @@ func loop(r *region) {
 			}
 			s.ret, s.errno = ret, uintptr(errno)
 			i++
-			if errno != 0 && accept != anyErrno && uintptr(errno) != accept {
+			if errno != 0 && uintptr(errno) != accept {
 				if r.failed.slot == 0 {
 					r.failed.slot, r.failed.errno = i, uint32(errno)
 				}

@@ -74,10 +74,7 @@ func (in *Child) awaitCopy(p *Program) error {
 			return fmt.Errorf("the container's process ended during %q", p.calls[0].String())
 		}
 	}
-	if f := r.failed; f.slot != 0 {
-		return callError(p.calls[(f.slot-1)&slotMask], unix.Errno(f.errno))
-	}
-	return nil
+	return p.failure()
 }
 
 // gone reports whether a child of this process has ended; it is not reaped.

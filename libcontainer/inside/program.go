@@ -69,9 +69,6 @@ func (p *Program) Accept(errno unix.Errno) {
 	}
 }
 
-// Try makes any failure of the call added last a result, for Errno.
-func (p *Program) Try() { p.Accept(unix.Errno(anyErrno)) }
-
 // Epilogue says that the calls added from here on are executed only after
 // one of those before has failed.
 func (p *Program) Epilogue() { p.epilogue = len(p.calls) }
@@ -169,10 +166,16 @@ func (p *Program) Run() error {
 		in.dead = p.died(err)
 		return in.dead
 	}
-	if f := in.region.failed; f.slot != 0 {
-		return callError(p.calls[(f.slot-1)&slotMask], unix.Errno(f.errno))
+	return p.failure()
+}
+
+// failure is the error of the call that ended the program, if one did.
+func (p *Program) failure() error {
+	f := p.in.region.failed
+	if f.slot == 0 {
+		return nil
 	}
-	return nil
+	return callError(p.calls[(f.slot-1)&slotMask], unix.Errno(f.errno))
 }
 
 // Post hands the program over and does not wait: for a last program, which
@@ -201,12 +204,6 @@ func (p *Program) Post() error {
 
 // Value is the result of a call of a program that has run.
 func (p *Program) Value(res Result) int { return int(p.in.region.slots[res&slotMask].ret) }
-
-// Errno is how a call of a program that has run failed; 0 if it did not. It
-// is of use for calls whose failure was accepted.
-func (p *Program) Errno(res Result) unix.Errno {
-	return unix.Errno(p.in.region.slots[res&slotMask].errno)
-}
 
 func callError(c call, err error) error { return fmt.Errorf("%s: %w", c, err) }
 

@@ -16,9 +16,6 @@ const (
 	refMask  = 1<<refBits - 1
 )
 
-// anyErrno as slot.accept takes every failure for a result.
-const anyErrno = ^uintptr(0)
-
 // slot is one system call of a program.
 type slot struct {
 	nr     uintptr

@@ -78,7 +78,7 @@ func (r *Root) setBindAttrs(tree int, m *config.Mount) error {
 	if err := setattr(tree, 0, unix.MountAttr{Attr_set: m.Set, Attr_clr: m.Clear}); err != nil {
 		return err
 	}
-	return setPropagation(tree, m.Propagation)
+	return setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return setattr(tree, flags, attr) })
 }
 
 // setattr calls mount_setattr(2) if there is anything to change. The parent
@@ -93,13 +93,14 @@ func setattr(fd, flags int, attr unix.MountAttr) error {
 	return nil
 }
 
-func setPropagation(fd int, list []uintptr) error {
+// setPropagation applies MS_* flags in order, by the parent or by the child.
+func setPropagation(list []uintptr, set func(flags int, attr unix.MountAttr) error) error {
 	for _, flag := range list {
 		flags := 0
 		if flag&unix.MS_REC != 0 {
 			flags = unix.AT_RECURSIVE
 		}
-		if err := setattr(fd, flags, unix.MountAttr{Propagation: uint64(flag &^ unix.MS_REC)}); err != nil {
+		if err := set(flags, unix.MountAttr{Propagation: uint64(flag &^ unix.MS_REC)}); err != nil {
 			return err
 		}
 	}
@@ -170,16 +171,7 @@ func (r *Root) afterAttach(mnt int, m *config.Mount, delay bool) error {
 			return err
 		}
 	}
-	for _, flag := range m.Propagation {
-		flags := 0
-		if flag&unix.MS_REC != 0 {
-			flags = unix.AT_RECURSIVE
-		}
-		if err := r.in.MountSetattr(mnt, flags, unix.MountAttr{Propagation: uint64(flag &^ unix.MS_REC)}); err != nil {
-			return err
-		}
-	}
-	return nil
+	return setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return r.in.MountSetattr(mnt, flags, attr) })
 }
 
 // maxOption is the longest value that fsconfig(2) takes.
