@@ -123,6 +123,11 @@ func (n *creation) undo(err error) error {
 		_ = os.Remove(n.opts.PidFile)
 	}
 	left := n.c.destroy(n.st)
+	if left != nil {
+		// Nobody comes after this to try again, and what was short may be
+		// there now.
+		left = n.c.destroy(n.st)
+	}
 	n.c.Close()
 	n.c = nil
 	if left != nil {

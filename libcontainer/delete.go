@@ -135,8 +135,8 @@ func killAll(st *state.State, sig unix.Signal) error {
 	return cg.KillAll(sig)
 }
 
-// poststop runs all poststop hooks; one that fails is a warning (runtime.md,
-// "Lifecycle", step 13).
+// poststop runs all poststop hooks, once; one that fails is a warning
+// (runtime.md, "Lifecycle", step 13).
 func (c *Container) poststop(st *state.State) {
 	for i := range st.Hooks.Poststop {
 		err := hooks.Run(context.Background(), st.Hooks.Poststop[i:i+1], hookState(st, specs.StateStopped))
@@ -144,4 +144,5 @@ func (c *Container) poststop(st *state.State) {
 			c.Warn(fmt.Errorf("container %s: poststop hooks: %w", c.id, err))
 		}
 	}
+	st.Hooks.Poststop = nil // a destroy that fails after this is tried again
 }
