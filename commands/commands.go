@@ -152,6 +152,8 @@ func (e *env) verbs() []*cli.Command {
 		e.stateVerb(),
 		e.listVerb(),
 		e.killVerb(),
+		e.pauseVerb(),
+		e.resumeVerb(),
 		e.deleteVerb(),
 		e.hookVerb(),
 		e.helpVerb(),
