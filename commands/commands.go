@@ -152,6 +152,7 @@ func (e *env) verbs() []*cli.Command {
 		e.stateVerb(),
 		e.listVerb(),
 		e.killVerb(),
+		e.psVerb(),
 		e.pauseVerb(),
 		e.resumeVerb(),
 		e.deleteVerb(),
