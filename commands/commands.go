@@ -153,6 +153,7 @@ func (e *env) verbs() []*cli.Command {
 		e.listVerb(),
 		e.killVerb(),
 		e.psVerb(),
+		e.eventsVerb(),
 		e.updateVerb(),
 		e.pauseVerb(),
 		e.resumeVerb(),
