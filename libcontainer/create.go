@@ -181,6 +181,9 @@ func (n *creation) reserve() error {
 		SharedPID:   n.cfg.NewFlags()&unix.CLONE_NEWPID == 0, NoProcess: n.cfg.Process == nil,
 		Hooks: config.Hooks{Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
 	}
+	if err := keepLimits(n.st, n.cfg.Cgroup.Resources); err != nil {
+		return err
+	}
 	n.st.Creator, err = state.Self()
 	return err
 }

@@ -89,6 +89,7 @@ func (c *Container) end(st *state.State) error {
 	if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill process %d: %w", st.Init.PID, err)
 	}
+	release(st)
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		n, err := unix.Poll(fds, int(time.Until(end).Milliseconds())+1)

@@ -43,6 +43,7 @@ const (
 	Creating = "creating"
 	Created  = "created"
 	Running  = "running"
+	Paused   = "paused"
 	Stopped  = "stopped"
 )
 
@@ -175,6 +176,9 @@ func (c *Container) status(st *state.State) string {
 	if !st.Init.Alive() {
 		return Stopped
 	}
+	if paused(st) {
+		return Paused
+	}
 	if c.waits() {
 		return Created
 	}
@@ -218,6 +222,9 @@ func (c *Container) Kill(sig unix.Signal) error {
 	}
 	if err != nil {
 		return fmt.Errorf("send signal %d to process %d: %w", sig, st.Init.PID, err)
+	}
+	if sig == unix.SIGKILL {
+		release(st)
 	}
 	return nil
 }

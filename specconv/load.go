@@ -72,28 +72,35 @@ func readConfig(name string) ([]byte, error) {
 	return nil, fmt.Errorf("larger than %d MiB", maxConfig>>20)
 }
 
-// parse decodes one JSON object and nothing after it.
 func parse(data []byte) (*specs.Spec, error) {
-	if i := invalidUTF8(data); i >= 0 {
-		return nil, fmt.Errorf("%s: not UTF-8", position(data, i))
-	}
 	spec := &specs.Spec{}
-	err := json.Unmarshal(data, spec)
+	if err := decode(data, spec); err != nil {
+		return nil, err
+	}
+	return spec, nil
+}
+
+// decode decodes one JSON object and nothing after it.
+func decode(data []byte, into any) error {
+	if i := invalidUTF8(data); i >= 0 {
+		return fmt.Errorf("%s: not UTF-8", position(data, i))
+	}
+	err := json.Unmarshal(data, into)
 	var syntax *json.SyntaxError
 	var typ *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &syntax):
-		return nil, fmt.Errorf("%s: %w", position(data, syntaxOffset(data, syntax)), err)
+		return fmt.Errorf("%s: %w", position(data, syntaxOffset(data, syntax)), err)
 	case errors.As(err, &typ):
-		return nil, typeError(data, typ)
+		return typeError(data, typ)
 	case err != nil:
-		return nil, err
+		return err
 	}
 	// null decodes into anything without an error.
 	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
-		return nil, errors.New("line 1, column 1: got null, want an object")
+		return errors.New("line 1, column 1: got null, want an object")
 	}
-	return spec, nil
+	return nil
 }
 
 // syntaxOffset is the index of the byte that is wrong, or the end where the

@@ -6,6 +6,20 @@ import (
 	"strings"
 )
 
+// BadValue is a value that does not mean anything, or nothing that is allowed.
+type BadValue struct {
+	Path  string // JSON path in config.json: "linux.resources.memory.limit"
+	Value string // as it is shown to a person
+	Cause error
+}
+
+func (b *BadValue) Error() string {
+	return "config.json: " + b.Path + ": " + b.Value + ": " + b.Cause.Error()
+}
+
+// Unwrap gives the cause.
+func (b *BadValue) Unwrap() error { return b.Cause }
+
 // refuse is the error for a value in config.json. path is the value's JSON
 // path, without the quotes that a purist would put around keys.
 func refuse(path string, value any, cause string, args ...any) error {
@@ -13,7 +27,7 @@ func refuse(path string, value any, cause string, args ...any) error {
 	if s, ok := value.(string); ok {
 		text = quote(s)
 	}
-	return fmt.Errorf("config.json: %s: %s: %w", path, text, fmt.Errorf(cause, args...))
+	return &BadValue{Path: path, Value: text, Cause: fmt.Errorf(cause, args...)}
 }
 
 // missing is the error for a property that has to be there.

@@ -57,6 +57,7 @@ type State struct {
 	Init    Proc `json:"init"`    // zero until it has been born
 
 	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"` // (*cgroups.Cgroup).Paths
+	Limits      json.RawMessage   `json:"limits,omitempty"`      // cgroups.Resources; raw, for they are long and only update reads them
 	Hooks       config.Hooks      `json:"hooks"`                 // those that run after create
 
 	Hooked    bool `json:"hooked,omitempty"`    // hooks of create have begun to run: poststop hooks are owed
