@@ -28,9 +28,12 @@ import (
 
 func (n *creation) birth() error {
 	// The child is born as undumpable as its parent: nobody in the container
-	// may look into it (CVE-2016-9962).
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
+	// may look into it (CVE-2016-9962). An ordinary user could then not write
+	// its maps: there it becomes so when they have been (namespaces.Enter).
+	if os.Geteuid() == 0 {
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+			return fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
+		}
 	}
 	b := inside.Birth{Namespaces: namespaces.AtBirth(n.cfg), CgroupFD: -1}
 	cg, err := n.cgroup.FD()
@@ -46,14 +49,20 @@ func (n *creation) birth() error {
 		return err
 	}
 	n.in, n.c.in = in, in
-	if n.st.Init, err = state.ProcOf(in.PID); err != nil {
-		return err
-	}
 	n.st.Hooked = len(n.cfg.Hooks.Prestart)+len(n.cfg.Hooks.CreateRuntime) > 0
-	if err := n.c.dir.Save(n.st); err != nil {
+	if err := n.saveInit(); err != nil {
 		return err
 	}
 	return n.oomScore()
+}
+
+// saveInit writes down which process the container's is.
+func (n *creation) saveInit() error {
+	var err error
+	if n.st.Init, err = state.ProcOf(n.in.PID); err != nil {
+		return err
+	}
+	return n.c.dir.Save(n.st)
 }
 
 func (n *creation) oomScore() error {
@@ -92,13 +101,15 @@ func (n *creation) attach() error {
 }
 
 func (n *creation) namespaces() error {
-	if err := namespaces.Join(n.in, n.cfg); err != nil {
+	entered, err := namespaces.Enter(n.in, n.cfg)
+	if err != nil {
 		return err
 	}
-	if err := namespaces.UnshareCgroup(n.in, n.cfg); err != nil {
-		return err
+	n.entered = entered
+	if n.in.PID == n.st.Init.PID {
+		return nil
 	}
-	return namespaces.LoopbackUp(n.in, n.cfg)
+	return n.saveInit()
 }
 
 // keyring gives the container a session keyring of its own: the caller's may
@@ -122,7 +133,7 @@ func (n *creation) mount() error {
 	for _, h := range n.cgroup.Hierarchies() {
 		dirs = append(dirs, rootfs.CgroupDir{Name: h.Name, Dir: h.Dir, Links: h.Links})
 	}
-	root, err := rootfs.New(n.in, n.cfg, dirs)
+	root, err := rootfs.New(n.in, n.cfg, rootfs.Host{Cgroups: dirs, PIDNS: n.entered.PID})
 	if err != nil {
 		return err
 	}
@@ -256,7 +267,7 @@ func (n *creation) arm() error {
 		return err
 	}
 	if n.tty == nil && n.cfg.Process != nil {
-		if err := process.FixStdio(n.in, n.cfg.Process); err != nil {
+		if err := process.FixStdio(n.in, n.cfg.Process, n.cfg.UIDMap); err != nil {
 			return err
 		}
 	}
@@ -265,8 +276,12 @@ func (n *creation) arm() error {
 	n.last, err = process.Arm(n.in, process.Last{
 		Process: n.cfg.Process, Path: n.path, Env: n.env, Gate: n.gate, Terminal: n.tty,
 		Preserve: n.opts.PreserveFDs, Nofile: [2]uint64{soft, hard},
+		Inhabited: n.entered.PID != nil, Open: os.Geteuid() != 0,
 	})
-	return err
+	if err != nil || n.in.PID == n.st.Init.PID {
+		return err
+	}
+	return n.saveInit()
 }
 
 // The files of a container's directory besides its state.

@@ -13,6 +13,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
@@ -44,11 +45,13 @@ type creation struct {
 	cgroup *cgroups.Cgroup
 	in     *inside.Child
 	root   *rootfs.Root
-	tty    *os.File // the container's end of its terminal
-	gate   process.Gate
-	path   string   // of the program
-	env    []string // of the program
-	last   *inside.Program
+
+	entered *namespaces.Entered
+	tty     *os.File // the container's end of its terminal
+	gate    process.Gate
+	path    string   // of the program
+	env     []string // of the program
+	last    *inside.Program
 
 	pidFile bool // the pid file has been written
 }
@@ -144,6 +147,9 @@ func (n *creation) close() {
 	}
 	if n.tty != nil {
 		n.tty.Close()
+	}
+	if n.entered != nil {
+		n.entered.Close()
 	}
 	for _, fd := range []int{n.gate.Start, n.gate.Started} {
 		if fd > 0 {

@@ -213,7 +213,7 @@ func (c *Container) Kill(sig unix.Signal) error {
 		return err
 	}
 	defer unix.Close(pidfd)
-	if sig == unix.SIGKILL && st.SharedPID {
+	if sig == unix.SIGKILL && st.SharedPID && len(st.CgroupPaths) != 0 {
 		return killAll(st, sig)
 	}
 	err = unix.PidfdSendSignal(pidfd, sig, nil, 0)

@@ -47,6 +47,8 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		checkVersion,
 		checkSupported,
 		convertNamespaces,
+		convertIDMaps,
+		convertTimeOffsets,
 		convertRoot,
 		convertNames,
 		convertMounts,
@@ -55,6 +57,8 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertSysctls,
 		convertCgroup,
 		convertProcess,
+		checkOwners,
+		checkIDs,
 		convertHooks,
 		checkAnnotations,
 	}

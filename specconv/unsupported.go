@@ -25,13 +25,10 @@ func checkSupported(spec *specs.Spec, _ *config.Config) error {
 		return nil
 	}
 	return refuseSet([]setting{
-		{"linux.uidMappings", len(l.UIDMappings) > 0},
-		{"linux.gidMappings", len(l.GIDMappings) > 0},
 		{"linux.seccomp", filters(l.Seccomp)},
 		{"linux.mountLabel", l.MountLabel != ""},
 		{"linux.personality", l.Personality != nil},
 		{"linux.intelRdt", l.IntelRdt != nil},
-		{"linux.timeOffsets", len(l.TimeOffsets) > 0},
 		{"linux.netDevices", len(l.NetDevices) > 0},
 		{"linux.memoryPolicy", l.MemoryPolicy != nil},
 	})

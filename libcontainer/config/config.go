@@ -20,9 +20,12 @@ type Config struct {
 	Annotations map[string]string // as in config.json
 
 	Namespaces  []Namespace // in the order in which they are entered, no type twice
-	Hostname    string      // "" leaves the name as it is
-	Domainname  string      // "" leaves the name as it is
-	Sysctls     []Sysctl    // sorted by key
+	UIDMap      IDMap       // linux.uidMappings; of a user namespace that is joined, filled in when it is
+	GIDMap      IDMap       // linux.gidMappings, likewise
+	TimeOffsets []TimeOffset
+	Hostname    string   // "" leaves the name as it is
+	Domainname  string   // "" leaves the name as it is
+	Sysctls     []Sysctl // sorted by key
 	Rootfs      Rootfs
 	Mounts      []Mount  // in the order of config.json
 	Devices     []Device // nodes to make: the spec's defaults, then linux.devices
@@ -66,6 +69,25 @@ type Namespace struct {
 	Flag uintptr // one CLONE_NEW* flag
 	Type string  // the name in config.json: "pid", "network", "mount", ...
 	Path string  // file of the namespace to join; "" makes a new one
+}
+
+// PathOf is the path of the namespace of this type (a CLONE_NEW* flag) that
+// the container joins; "" if it joins none.
+func (c *Config) PathOf(flag uintptr) string {
+	for _, ns := range c.Namespaces {
+		if ns.Flag == flag {
+			return ns.Path
+		}
+	}
+	return ""
+}
+
+// TimeOffset is what one clock of a new time namespace is ahead of the
+// host's (time_namespaces(7)).
+type TimeOffset struct {
+	Clock   string // "monotonic" or "boottime"
+	Secs    int64
+	Nanosec uint32 // below 1e9
 }
 
 // Sysctl is one entry of linux.sysctl.

@@ -36,6 +36,7 @@ type Child struct {
 
 	region *region
 	parent int     // pidfd of this process
+	own    ids     // as the child has them, in its user namespace
 	stack  uintptr // an address in the child's stack
 	dead   error   // why no further call can be made
 	reaped bool
@@ -71,7 +72,11 @@ func New(b Birth) (*Child, error) {
 		return nil, birthError(b, errno)
 	}
 	in := &Child{PID: int(pid), Pidfd: int(r.pidfd), region: r, parent: parent, stack: stack}
-	if err := in.settle(); err != nil {
+	in.own, err = parentIDs()
+	if err == nil {
+		err = in.settle()
+	}
+	if err != nil {
 		in.Kill()
 		in.Close()
 		return nil, err
@@ -93,6 +98,8 @@ func birthError(b Birth, errno unix.Errno) error {
 	switch {
 	case errno == unix.ENOSYS || errno == unix.E2BIG:
 		return fmt.Errorf("clone3: %w: mocker needs Linux 5.14 or newer, and a sandbox that lets clone3 through", errno)
+	case errno == unix.EACCES && b.CgroupFD >= 0:
+		return fmt.Errorf("clone3 into the cgroup: %w", errno)
 	case errno == unix.EPERM:
 		return fmt.Errorf("clone3 with new namespaces (flags %#x): %w: it takes CAP_SYS_ADMIN, or a user namespace", b.Namespaces, errno)
 	case errno == unix.ENOSPC || errno == unix.EUSERS:

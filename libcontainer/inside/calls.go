@@ -63,6 +63,11 @@ func (in *Child) FsconfigString(fs int, key, value string) error {
 	return in.do("fsconfig", key+"="+value, unix.SYS_FSCONFIG, fs, unix.FSCONFIG_SET_STRING, key, value, 0)
 }
 
+// FsconfigFD sets an option to an open file (fsconfig(2)).
+func (in *Child) FsconfigFD(fs int, key string, fd int) error {
+	return in.do("fsconfig", key, unix.SYS_FSCONFIG, fs, unix.FSCONFIG_SET_FD, key, nil, fd)
+}
+
 // FsconfigCreate makes the superblock (fsconfig(2)).
 func (in *Child) FsconfigCreate(fs int) error {
 	return in.do("fsconfig", "create", unix.SYS_FSCONFIG, fs, unix.FSCONFIG_CMD_CREATE, nil, nil, 0)
@@ -142,6 +147,18 @@ func (in *Child) Unlinkat(dir int, name string, flags int) error {
 // ids are the child's. A symbolic link is not followed.
 func (in *Child) Fchownat(dir int, name string, uid, gid int) error {
 	return in.do("chown", name, unix.SYS_FCHOWNAT, dir, name, uid, gid, unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// Fchmod changes the mode of what fd is open on.
+func (in *Child) Fchmod(fd int, mode uint32) error {
+	return in.do("fchmod", "", unix.SYS_FCHMOD, fd, int(mode))
+}
+
+// Futimens changes the times of access and modification of what fd is open
+// on (utimensat(2)).
+func (in *Child) Futimens(fd int, access, modification unix.Timespec) error {
+	times := [2]unix.Timespec{access, modification}
+	return in.do("utimensat", "", unix.SYS_UTIMENSAT, fd, nil, bytesOf(&times), 0)
 }
 
 // Sethostname sets the name of the UTS namespace.

@@ -107,21 +107,71 @@ func (in *Child) As(user Credentials, do func() error) error {
 	return errors.Join(err, in.actAs(own))
 }
 
-// credentials are those that the child was born with, as its parent has them.
+// ids are those of a process.
+type ids struct {
+	uid, gid uint32
+	groups   []uint32
+	fixed    bool // its user namespace denies setgroups(2): the groups stay
+}
+
+// parentIDs are those of this process, which the child is born with.
+func parentIDs() (ids, error) {
+	own := ids{uid: uint32(unix.Geteuid()), gid: uint32(unix.Getegid())}
+	groups, err := unix.Getgroups()
+	if err != nil {
+		return own, fmt.Errorf("getgroups: %w", err)
+	}
+	for _, g := range groups {
+		own.groups = append(own.groups, uint32(g))
+	}
+	return own, nil
+}
+
+// TakeIDs gives the child ids of the user namespace that it has entered, in
+// which the ones it was born with need not have a name. Its capabilities
+// there stay. denied says that the namespace denies setgroups(2); else the
+// child drops its groups.
+func (in *Child) TakeIDs(uid, gid uint32, denied bool) error {
+	p := in.NewProgram()
+	p.Add("prctl", "PR_SET_KEEPCAPS", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
+	if !denied {
+		p.AddSetgroups(nil)
+	}
+	p.Add("setresgid", fmt.Sprint(gid), unix.SYS_SETRESGID, int(gid), int(gid), int(gid))
+	p.Add("setresuid", fmt.Sprint(uid), unix.SYS_SETRESUID, int(uid), int(uid), int(uid))
+	p.Add("prctl", "PR_SET_KEEPCAPS", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 0)
+	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL)) // a change of ids clears it
+	if err := p.Run(); err != nil {
+		return err
+	}
+	in.own = ids{uid: uid, gid: gid, fixed: denied}
+	caps, err := in.Capget()
+	if err != nil || caps.Effective == caps.Permitted {
+		return err
+	}
+	// Of an id that is not 0 the effective set is empty.
+	caps.Effective = caps.Permitted
+	p = in.NewProgram()
+	p.AddCapset(caps)
+	return p.Run()
+}
+
+// FixedGroups reports whether the child's user namespace denies setgroups(2).
+func (in *Child) FixedGroups() bool { return in.own.fixed }
+
+// Hide makes the child undumpable: nobody without capabilities over mocker
+// itself may trace it or look into it (PR_SET_DUMPABLE).
+func (in *Child) Hide() error {
+	return in.do("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+}
+
+// credentials are those that the child has.
 func (in *Child) credentials() (Credentials, error) {
 	caps, err := in.Capget()
 	if err != nil {
 		return Credentials{}, err
 	}
-	groups, err := unix.Getgroups()
-	if err != nil {
-		return Credentials{}, fmt.Errorf("getgroups: %w", err)
-	}
-	own := Credentials{FSUID: uint32(unix.Geteuid()), FSGID: uint32(unix.Getegid()), Caps: caps}
-	for _, g := range groups {
-		own.Groups = append(own.Groups, uint32(g))
-	}
-	return own, nil
+	return Credentials{FSUID: in.own.uid, FSGID: in.own.gid, Groups: in.own.groups, Caps: caps}, nil
 }
 
 // actAs takes on a file system identity. setfsuid to or from 0 changes
@@ -132,7 +182,9 @@ func (in *Child) actAs(c Credentials) error {
 	all := c.Caps
 	all.Effective = all.Permitted
 	p.AddCapset(all)
-	p.AddSetgroups(c.Groups)
+	if !in.own.fixed {
+		p.AddSetgroups(c.Groups)
+	}
 	p.Add("setfsgid", fmt.Sprint(c.FSGID), unix.SYS_SETFSGID, int(c.FSGID))
 	p.Add("setfsuid", fmt.Sprint(c.FSUID), unix.SYS_SETFSUID, int(c.FSUID))
 	p.AddCapset(c.Caps)

@@ -18,7 +18,7 @@ import (
 //
 // A copy in a pid namespace that others live in is visible to them, and one
 // with CAP_SYS_PTRACE there can do with it, and with the region, as it likes.
-// For such a place there is Become.
+// For such a place there are MoveIn and Become.
 func (in *Child) HandOver(flags uintptr) error {
 	old := in.PID
 	p := in.NewProgram()
@@ -26,18 +26,74 @@ func (in *Child) HandOver(flags uintptr) error {
 	p.addClone("hand over", flags|unix.CLONE_PIDFD|unix.CLONE_FILES)
 	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL)) // fork clears it
 	p.Add("setsid", "", unix.SYS_SETSID)
-	if err := p.Post(); err != nil {
-		return err
-	}
-	if err := in.awaitCopy(p); err != nil {
-		in.dead = err
-		in.endCopy(int(in.region.tid))
+	if err := in.runCopy(p); err != nil {
 		return err
 	}
 	unix.Close(in.Pidfd)
 	in.PID, in.Pidfd = int(in.region.tid), int(in.region.pidfd)
 	_, err := waitFor(old)
 	return err
+}
+
+// MoveIn is HandOver for a child that has let go of all it shared with this
+// process, into the pid namespace that it has joined and that others live in.
+// The calls of before are executed in the child, which they cannot see; those
+// of after in the copy, which they can.
+//
+// From then on the region is theirs to write as well: what the copy says is
+// good for an error at most. Its pid is the one that the kernel wrote, and is
+// taken only if the kernel confirms that it is a child of this process.
+func (in *Child) MoveIn(before, after func(*Program)) error {
+	old := in.PID
+	p := in.NewProgram()
+	in.region.tid = 0
+	before(p)
+	p.addClone("move into the pid namespace", 0)
+	after(p)
+	if err := in.runCopy(p); err != nil {
+		return err
+	}
+	pid := int(atomic.LoadInt32(&in.region.tid))
+	if _, err := waitFor(old); err != nil {
+		return err
+	}
+	// Not reaped, so the pid is its own; the old one is gone.
+	if err := ownChild(pid); err != nil {
+		return err
+	}
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("open a pidfd of process %d: %w", pid, err)
+	}
+	unix.Close(in.Pidfd)
+	in.PID, in.Pidfd = pid, pidfd
+	return nil
+}
+
+// runCopy has the child execute a program in which it hands over to a copy.
+func (in *Child) runCopy(p *Program) error {
+	if err := p.Post(); err != nil {
+		return err
+	}
+	if err := in.awaitCopy(p); err != nil {
+		in.dead = err
+		in.endCopy(int(atomic.LoadInt32(&in.region.tid)))
+		return err
+	}
+	return nil
+}
+
+// Forget gives back the memory of the programs so far, and with it the host's
+// paths that they named.
+func (in *Child) Forget() error {
+	page := uintptr(unix.Getpagesize())
+	head := (page - uintptr(unsafe.Pointer(&in.region.arena))%page) % page
+	clear(in.region.arena[:head])
+	// Up to the end of its last page the mapping is the region's alone.
+	if _, _, errno := unix.Syscall(unix.SYS_MADVISE, uintptr(unsafe.Pointer(&in.region.arena))+head, arenaSize-head, unix.MADV_REMOVE); errno != 0 {
+		return fmt.Errorf("give back the memory of programs: %w", errno)
+	}
+	return nil
 }
 
 // addClone appends the clone3 of a hand-over. exit_signal is 0: with

@@ -69,13 +69,13 @@ func (r *Root) mountHierarchy(tmpfs int, dir CgroupDir, m *config.Mount) error {
 }
 
 func (r *Root) attachCopy(dir string, place int, m *config.Mount) error {
-	tree, err := openTree(dir, false)
+	tree, err := r.openTree(dir, false)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(tree)
 	attr := unix.MountAttr{Attr_set: m.Set | m.RecSet, Attr_clr: m.Clear, Propagation: unix.MS_PRIVATE}
-	if err := setattr(tree, 0, attr); err != nil {
+	if err := r.setattr(tree, 0, attr); err != nil {
 		return err
 	}
 	return r.in.MoveMount(tree, place)

@@ -1,7 +1,6 @@
 package rootfs
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -64,12 +63,12 @@ func (r *Root) copyEntry(from, to int, name string, depth int) error {
 		if err := r.in.Symlinkat(target, to, name); err != nil {
 			return err
 		}
-		return r.in.Fchownat(to, name, int(st.Uid), int(st.Gid))
+		return r.giveTo(to, name, st.Uid, st.Gid)
 	default:
 		if err := r.in.Mknodat(to, name, st.Mode&unix.S_IFMT|mode, st.Rdev); err != nil {
 			return err
 		}
-		return r.in.Fchownat(to, name, int(st.Uid), int(st.Gid))
+		return r.giveTo(to, name, st.Uid, st.Gid)
 	}
 }
 
@@ -110,15 +109,25 @@ func (r *Root) copyFile(from, to int, name string, st *unix.Stat_t) error {
 // copyAttributes gives fd the owner, mode and times of what it was copied
 // from: the owner first, a change of which clears set-user-ID.
 func (r *Root) copyAttributes(fd int, st *unix.Stat_t) error {
-	if err := r.in.Fchownat(fd, "", int(st.Uid), int(st.Gid)); err != nil {
+	if err := r.giveTo(fd, "", st.Uid, st.Gid); err != nil {
 		return err
 	}
-	if err := unix.Fchmod(fd, st.Mode&0o7777); err != nil {
-		return fmt.Errorf("chmod: %w", err)
+	if err := r.in.Fchmod(fd, st.Mode&0o7777); err != nil {
+		return err
 	}
-	times := []unix.Timeval{unix.NsecToTimeval(st.Atim.Nano()), unix.NsecToTimeval(st.Mtim.Nano())}
-	if err := unix.Futimes(fd, times); err != nil && !errors.Is(err, unix.ENOSYS) {
-		return fmt.Errorf("set times: %w", err)
+	return r.in.Futimens(fd, st.Atim, st.Mtim)
+}
+
+// giveTo changes an owner to ids as this process sees them. One that the
+// container's user namespace has no name for cannot own anything new there:
+// that stays with who made it.
+func (r *Root) giveTo(dir int, name string, uid, gid uint32) error {
+	u, g := -1, -1
+	if id, ok := r.cfg.UIDMap.Inside(uid); ok {
+		u = int(id)
 	}
-	return nil
+	if id, ok := r.cfg.GIDMap.Inside(gid); ok {
+		g = int(id)
+	}
+	return r.in.Fchownat(dir, name, u, g)
 }

@@ -40,7 +40,7 @@ func kind(m *config.Mount) string {
 
 // bind attaches a copy of a mount of the host.
 func (r *Root) bind(m *config.Mount) error {
-	tree, err := openTree(m.Source, m.Recursive)
+	tree, err := r.openTree(m.Source, m.Recursive)
 	if err != nil {
 		return err
 	}
@@ -72,25 +72,13 @@ func (r *Root) setBindAttrs(tree int, m *config.Mount) error {
 		def.Propagation = unix.MS_PRIVATE
 	}
 	def.Attr_set, def.Attr_clr = m.RecSet, m.RecClear
-	if err := setattr(tree, unix.AT_RECURSIVE, def); err != nil {
+	if err := r.setattr(tree, unix.AT_RECURSIVE, def); err != nil {
 		return err
 	}
-	if err := setattr(tree, 0, unix.MountAttr{Attr_set: m.Set, Attr_clr: m.Clear}); err != nil {
+	if err := r.setattr(tree, 0, unix.MountAttr{Attr_set: m.Set, Attr_clr: m.Clear}); err != nil {
 		return err
 	}
-	return setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return setattr(tree, flags, attr) })
-}
-
-// setattr calls mount_setattr(2) if there is anything to change. The parent
-// may: it holds the mount, and it is not attached to a foreign namespace.
-func setattr(fd, flags int, attr unix.MountAttr) error {
-	if attr == (unix.MountAttr{}) {
-		return nil
-	}
-	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|uint(flags), &attr); err != nil {
-		return fmt.Errorf("mount_setattr (set %#x, clear %#x, propagation %#x): %w", attr.Attr_set, attr.Attr_clr, attr.Propagation, err)
-	}
-	return nil
+	return setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return r.setattr(tree, flags, attr) })
 }
 
 // setPropagation applies MS_* flags in order, by the parent or by the child.
@@ -185,13 +173,38 @@ func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int
 		return -1, fmt.Errorf("%w (this kernel has no file system %q)", err, fstype)
 	}
 	if err != nil {
-		return -1, err
+		return -1, r.refused(fstype, err)
 	}
 	defer unix.Close(fs)
 	if err := r.configure(fs, fstype, source, data); err != nil {
-		return -1, fmt.Errorf("%w%s", err, kernelSays(fs))
+		return -1, r.refused(fstype, fmt.Errorf("%w%s", err, kernelSays(fs)))
 	}
-	return r.in.Fsmount(fs, attrs)
+	mnt, err := r.in.Fsmount(fs, attrs)
+	return mnt, r.refused(fstype, err)
+}
+
+// owners are the file systems that show a namespace, and so can be mounted
+// only by the user namespace that owns it.
+var owners = map[string]struct {
+	flag      uintptr
+	namespace string
+	instead   string
+}{
+	"proc":   {unix.CLONE_NEWPID, "pid", ": bind-mount /proc instead"},
+	"sysfs":  {unix.CLONE_NEWNET, "network", ": bind-mount /sys instead"},
+	"mqueue": {unix.CLONE_NEWIPC, "ipc", ""},
+}
+
+// refused says what the kernel's EPERM for a file system means.
+func (r *Root) refused(fstype string, err error) error {
+	o, ok := owners[fstype]
+	if !errors.Is(err, unix.EPERM) || !ok {
+		return err
+	}
+	if r.cfg.NewFlags()&o.flag == 0 {
+		return fmt.Errorf("%w (the container's user namespace does not own its %s namespace%s)", err, o.namespace, o.instead)
+	}
+	return fmt.Errorf("%w (mocker itself is in a container, which has a %s that is masked in part)", err, fstype)
 }
 
 func (r *Root) configure(fs int, fstype, source string, data []string) error {
@@ -213,6 +226,11 @@ func (r *Root) configure(fs int, fstype, source string, data []string) error {
 			err = r.in.FsconfigString(fs, key, value)
 		}
 		if err != nil {
+			return err
+		}
+	}
+	if fstype == "proc" && r.pidns != nil {
+		if err := r.in.FsconfigFD(fs, "pidns", int(r.pidns.Fd())); err != nil {
 			return err
 		}
 	}

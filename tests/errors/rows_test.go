@@ -25,6 +25,7 @@ func parts() []part {
 		{"Ids and the lifecycle", lifecycle()},
 		{"The bundle", bundles()},
 		{"config.json", configs()},
+		{"Namespaces", namespaces()},
 		{"The machine", machine()},
 		{"The program", programs()},
 		{"Hooks", hooks()},
@@ -429,14 +430,6 @@ func unbuilt() []row {
 			"config.json: process.apparmorProfile: not supported yet", func(s *specs.Spec) { s.Process.ApparmorProfile = "none-such" }),
 		one("an SELinux label",
 			"config.json: process.selinuxLabel: not supported yet", func(s *specs.Spec) { s.Process.SelinuxLabel = "none_such" }),
-		one("a user namespace",
-			`config.json: linux.namespaces[5].type: "user": not supported yet`, func(s *specs.Spec) {
-				s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
-			}),
-		one("a time namespace",
-			`config.json: linux.namespaces[5].type: "time": not supported yet`, func(s *specs.Spec) {
-				s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
-			}),
 		one("a hook inside the container",
 			"config.json: hooks.startContainer: not supported yet", func(s *specs.Spec) {
 				s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/bin/true"}}}
