@@ -1,29 +1,39 @@
 package specconv
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 )
 
+// fault is what is wrong with one property.
+type fault struct {
+	file  string
+	path  string // JSON path, without the quotes that a purist would put around keys
+	cause error
+}
+
+func (f *fault) Error() string { return f.file + ": " + f.path + ": " + f.cause.Error() }
+
+func (f *fault) Unwrap() error { return f.cause }
+
 // refuse is the error for a value in config.json. path is the value's JSON
-// path, without the quotes that a purist would put around keys.
+// path.
 func refuse(path string, value any, cause string, args ...any) error {
 	text := fmt.Sprint(value)
 	if s, ok := value.(string); ok {
 		text = quote(s)
 	}
-	return fmt.Errorf("config.json: %s: %s: %w", path, text, fmt.Errorf(cause, args...))
+	return &fault{configName, path, fmt.Errorf("%s: %w", text, fmt.Errorf(cause, args...))}
 }
 
 // missing is the error for a property that has to be there.
-func missing(path string) error {
-	return fmt.Errorf("config.json: %s: missing", path)
-}
+func missing(path string) error { return &fault{configName, path, errors.New("missing")} }
 
 // unsupported is the error for a property that mocker knows and cannot honour.
 func unsupported(path string) error {
-	return fmt.Errorf("config.json: %s: not supported yet", path)
+	return &fault{configName, path, errors.New("not supported yet")}
 }
 
 // quote makes a string of config.json printable, and keeps an error readable

@@ -93,6 +93,8 @@ func birthError(b Birth, errno unix.Errno) error {
 	switch {
 	case errno == unix.ENOSYS || errno == unix.E2BIG:
 		return fmt.Errorf("clone3: %w: mocker needs Linux 5.14 or newer, and a sandbox that lets clone3 through", errno)
+	case errno == unix.EBUSY && b.CgroupFD >= 0:
+		return fmt.Errorf("clone3 into the cgroup: %w", errno)
 	case errno == unix.EPERM:
 		return fmt.Errorf("clone3 with new namespaces (flags %#x): %w: it takes CAP_SYS_ADMIN, or a user namespace", b.Namespaces, errno)
 	case errno == unix.ENOSPC || errno == unix.EUSERS:
@@ -121,7 +123,7 @@ func (in *Child) Wait() (unix.WaitStatus, error) {
 	if in.reaped {
 		return in.status, nil
 	}
-	status, err := waitFor(in.PID)
+	status, err := Reap(in.PID)
 	if err != nil {
 		return 0, err
 	}

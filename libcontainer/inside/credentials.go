@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/config"
 )
 
 // Caps are three of the sets of capabilities(7), one bit per capability.
@@ -60,6 +62,28 @@ func (p *Program) AddSetgroups(groups []uint32) {
 	p.Add("setgroups", fmt.Sprint(groups), unix.SYS_SETGROUPS, len(groups), list)
 }
 
+// AddSetrlimit appends setrlimit(2).
+func (p *Program) AddSetrlimit(r config.Rlimit) {
+	p.Add("setrlimit", fmt.Sprintf("%s to soft %d, hard %d", r.Name, r.Soft, r.Hard),
+		unix.SYS_PRLIMIT64, 0, r.Resource, bytesOf(&unix.Rlimit{Cur: r.Soft, Max: r.Hard}), nil)
+}
+
+// BecomeRoot takes on root's ids, and no supplementary groups, in the user
+// namespace that the child has entered: it has all capabilities there, but
+// still the ids from outside, which need not be mapped. An id that is not
+// mapped either is not taken on.
+func (in *Child) BecomeRoot() error {
+	p := in.NewProgram()
+	p.AddSetgroups(nil)
+	p.Accept(unix.EPERM) // /proc/PID/setgroups says "deny"
+	p.Add("setresgid", "0", unix.SYS_SETRESGID, 0, 0, 0)
+	p.Accept(unix.EINVAL)
+	p.Add("setresuid", "0", unix.SYS_SETRESUID, 0, 0, 0)
+	p.Accept(unix.EINVAL)
+	p.Add("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+	return p.Run()
+}
+
 // AddPoll appends a ppoll(2) without a time limit for one of two fds to
 // become readable.
 func (p *Program) AddPoll(a, b int) {
@@ -107,22 +131,27 @@ func (in *Child) As(user Credentials, do func() error) error {
 	return errors.Join(err, in.actAs(own))
 }
 
-// credentials are those that the child was born with, as its parent has them.
+// credentials are the child's own, with the ids of its user namespace.
 func (in *Child) credentials() (Credentials, error) {
 	caps, err := in.Capget()
 	if err != nil {
 		return Credentials{}, err
 	}
-	groups, err := unix.Getgroups()
-	if err != nil {
-		return Credentials{}, fmt.Errorf("getgroups: %w", err)
+	p := in.NewProgram()
+	list := p.room(4*maxGroups, 4) // the beginning of the arena
+	uid := p.Add("geteuid", "", unix.SYS_GETEUID)
+	gid := p.Add("getegid", "", unix.SYS_GETEGID)
+	count := p.Add("getgroups", "", unix.SYS_GETGROUPS, maxGroups, list)
+	if err := p.Run(); err != nil {
+		return Credentials{}, err
 	}
-	own := Credentials{FSUID: uint32(unix.Geteuid()), FSGID: uint32(unix.Getegid()), Caps: caps}
-	for _, g := range groups {
-		own.Groups = append(own.Groups, uint32(g))
-	}
+	own := Credentials{FSUID: uint32(p.Value(uid)), FSGID: uint32(p.Value(gid)), Caps: caps}
+	groups := (*[maxGroups]uint32)(unsafe.Pointer(&in.region.arena))
+	own.Groups = append(own.Groups, groups[:min(max(p.Value(count), 0), maxGroups)]...)
 	return own, nil
 }
+
+const maxGroups = 65536 // NGROUPS_MAX, getgroups(2)
 
 // actAs takes on a file system identity. setfsuid to or from 0 changes
 // capabilities; they are set after it. For setgroups all that are permitted

@@ -36,7 +36,7 @@ func (in *Child) HandOver(flags uintptr) error {
 	}
 	unix.Close(in.Pidfd)
 	in.PID, in.Pidfd = int(in.region.tid), int(in.region.pidfd)
-	_, err := waitFor(old)
+	_, err := Reap(old)
 	return err
 }
 
@@ -104,6 +104,9 @@ func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, e
 	after(p)
 	p.Epilogue()
 	p.Add("exit_group", "", unix.SYS_EXIT_GROUP, 255)
+	if err := p.forget(); err != nil {
+		return 0, err
+	}
 	if err := p.Post(); err != nil {
 		return 0, err
 	}
@@ -124,6 +127,25 @@ func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, e
 	return 0, fmt.Errorf("the process that joins the container %w", howEnded(status))
 }
 
+// forget takes out of the region what earlier programs have left in it: the
+// copy has it mapped, and who may read the copy's memory is a stranger.
+func (p *Program) forget() error {
+	if err := errors.Join(p.err, p.in.dead); err != nil {
+		return err
+	}
+	r := p.in.region
+	clear(r.slots[len(p.calls):])
+	page := unix.Getpagesize()
+	base := int(uintptr(unsafe.Pointer(&r.arena)) % uintptr(page))
+	end := min((base+p.text+page-1)/page*page-base, arenaSize) // the first whole page behind the program
+	clear(r.arena[p.text:end])
+	rest := r.arena[end : arenaSize-(base+arenaSize)%page]
+	if err := unix.Madvise(rest, unix.MADV_REMOVE); err != nil {
+		return fmt.Errorf("madvise MADV_REMOVE: %w", err)
+	}
+	return nil
+}
+
 // endCopy ends a copy that is not to go on. One that is not reaped would keep
 // the init of its pid namespace from ending.
 func (in *Child) endCopy(pid int) {
@@ -131,7 +153,7 @@ func (in *Child) endCopy(pid int) {
 		return
 	}
 	_ = unix.Kill(pid, unix.SIGKILL) // a child that is not reaped: the pid is still its own
-	_, _ = waitFor(pid)
+	_, _ = Reap(pid)
 }
 
 // ownChild makes sure that a pid is that of a child of this process which
@@ -144,8 +166,8 @@ func ownChild(pid int) error {
 	return nil
 }
 
-// waitFor reaps a child.
-func waitFor(pid int) (status unix.WaitStatus, err error) {
+// Reap waits for the end of a child of this process, and reaps it.
+func Reap(pid int) (status unix.WaitStatus, err error) {
 	for {
 		_, err = unix.Wait4(pid, &status, 0, nil)
 		if !errors.Is(err, unix.EINTR) {

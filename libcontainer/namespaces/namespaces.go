@@ -1,9 +1,10 @@
 // Package namespaces enters the namespaces of a container that clone3(2)
 // cannot give it at birth: those that exist already and are joined by path,
-// and the cgroup namespace, whose root is where its first process stands.
+// the cgroup namespace, whose root is where its first process stands, and all
+// of those that a process of a running container is in.
 //
 // It acts through an inside.Child, right after its birth. Pid and user
-// namespaces cannot be entered this way; specconv refuses them.
+// namespaces cannot be joined by path; specconv refuses them.
 package namespaces
 
 import (

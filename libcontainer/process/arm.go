@@ -29,6 +29,7 @@ type Last struct {
 	Path     string          // of the executable, from LookUp
 	Env      []string        // the whole environment
 	Gate     Gate
+	Joins    bool     // it is one more process of a container: see Join; there is no Gate
 	Terminal *os.File // the container's end of the terminal; nil: stdio is inherited
 	Preserve int      // fds from 3 on that the process keeps
 	Nofile   [2]uint64
@@ -46,7 +47,7 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := letGo(in, last, signals); err != nil {
+	if err := letGo(in, last, []int{signals, last.Gate.Start, last.Gate.Started}); err != nil {
 		return nil, err
 	}
 	if err := setRlimits(in.PID, last); err != nil {
@@ -64,10 +65,10 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 	return p, nil
 }
 
-// letGo takes the child away from its parent: its memory, its fds, its death
-// signal. The pidfd of the parent stays open as long as the parent could
-// still fail to hand over the second program.
-func letGo(in *inside.Child, last Last, signals int) error {
+// letGo takes the child away from its parent: its memory, its fds but those
+// to keep, its death signal. The pidfd of the parent stays open as long as
+// the parent could still fail to hand over the second program.
+func letGo(in *inside.Child, last Last, keep []int) error {
 	p := in.NewProgram()
 	if err := p.DropMemory(); err != nil {
 		return err
@@ -75,13 +76,14 @@ func letGo(in *inside.Child, last Last, signals int) error {
 	p.Add("unshare", "CLONE_FILES", unix.SYS_UNSHARE, unix.CLONE_FILES)
 	if last.Terminal != nil {
 		tty := int(last.Terminal.Fd())
-		p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, tty, unix.TIOCSCTTY, 0)
+		if !last.Joins {
+			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, tty, unix.TIOCSCTTY, 0)
+		}
 		for fd := range 3 {
 			p.Add("dup3", last.Terminal.Name(), unix.SYS_DUP3, tty, fd, 0)
 		}
 	}
-	keep := []int{signals, in.ParentFD(), last.Gate.Start, last.Gate.Started}
-	closeOthers(p, 3+last.Preserve, keep)
+	closeOthers(p, 3+last.Preserve, append(keep, in.ParentFD()))
 	for sig := 1; sig <= 64; sig++ {
 		p.Add("rt_sigaction", fmt.Sprint(sig), unix.SYS_RT_SIGACTION, sig, make([]byte, sizeofSigaction), nil, 8)
 		p.Accept(unix.EINVAL) // KILL and STOP
@@ -177,6 +179,9 @@ func setRlimits(pid int, last Last) error {
 	}
 	for _, r := range last.Process.Rlimits {
 		nofile = nofile || r.Resource == unix.RLIMIT_NOFILE
+		if last.Joins && r.Resource == unix.RLIMIT_NPROC {
+			continue // see Join
+		}
 		if err := setRlimit(pid, r); err != nil {
 			return err
 		}
