@@ -33,10 +33,16 @@ type Streams struct {
 	In, Out, Err *os.File
 }
 
-// ownFailure is the exit code of everything that mocker itself could not do.
-const ownFailure = 1
+// ownFailure is the exit code of what mocker itself could not do. exec has one
+// of its own, to tell it from what a program of the container could not do.
+func ownFailure(globals Globals) int {
+	if globals.Verb == "exec" {
+		return 255
+	}
+	return 1
+}
 
-// exitStatus is the end of a container's process that run passes on. It is an
+// exitStatus is the end of a container's process that run and exec pass on. It is an
 // error only so that it can travel through the actions: nothing is printed.
 type exitStatus int
 
@@ -50,8 +56,8 @@ type env struct {
 }
 
 // Main carries out one command line (args[0] is the program) and returns the
-// exit code: 0, 1 when mocker itself failed, or for run the status of the
-// container's process.
+// exit code: 0, 1 when mocker itself failed (255 for exec), or for run and exec
+// the status of the container's process.
 func Main(args []string, build Build, streams Streams) int {
 	started := time.Now()
 	globals := Peek(args)
@@ -74,7 +80,7 @@ func Main(args []string, build Build, streams Streams) int {
 	}
 	if err != nil {
 		e.report.fail(err)
-		return ownFailure
+		return ownFailure(globals)
 	}
 	return 0
 }
@@ -83,7 +89,7 @@ func Main(args []string, build Build, streams Streams) int {
 // returns the exit code.
 func Fail(globals Globals, streams Streams, err error) int {
 	newReporter(globals, streams.Err).fail(err)
-	return ownFailure
+	return ownFailure(globals)
 }
 
 func printVersion(out *os.File, build Build) {
@@ -120,8 +126,10 @@ docker call it in place of runc; it is as easily called by hand:
 		Flags:           globalFlags(),
 		Commands:        e.verbs(),
 		HideHelpCommand: true, // help is a verb of ours, with our errors
-		Writer:          e.streams.Out,
-		ErrWriter:       e.streams.Err,
+		// A comma is part of a value: --env LIST=a,b.
+		DisableSliceFlagSeparator: true,
+		Writer:                    e.streams.Out,
+		ErrWriter:                 e.streams.Err,
 		// cli would otherwise stat the binary on every start.
 		Compiled:       time.Unix(1, 0),
 		ExitErrHandler: func(*cli.Context, error) {}, // Main prints and exits
@@ -149,6 +157,7 @@ func (e *env) verbs() []*cli.Command {
 		e.createVerb(),
 		e.startVerb(),
 		e.runVerb(),
+		e.execVerb(),
 		e.stateVerb(),
 		e.listVerb(),
 		e.killVerb(),

@@ -65,7 +65,6 @@ func TestRefusals(t *testing.T) {
 		{"stat", `unknown command "stat" (did you mean start or state?)`},
 		{"creat x", `unknown command "creat" (did you mean create?)`},
 		{"frobnicate", `unknown command "frobnicate" (see "mocker --help")`},
-		{"exec x sh", `command "exec" is not built yet (see "mocker --help")`},
 		{"checkpoint --help", `command "checkpoint" is not built yet (see "mocker --help")`},
 		{"help stat", `unknown command "stat" (did you mean start or state?)`},
 		{"help a b", `"help" requires a maximum of 1 argument(s) (usage: mocker help [verb])`},

@@ -22,7 +22,7 @@ func TestPSTable(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var out strings.Builder
-			got := ""
+			var got string
 			if err := psTable(&out, test.table, []int{22}); err != nil {
 				got = err.Error()
 			} else {

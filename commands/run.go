@@ -8,7 +8,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/mocker-runtime/mocker/libcontainer"
 	"github.com/mocker-runtime/mocker/libcontainer/console"
 )
 
@@ -67,13 +66,22 @@ func (e *env) run(c *cli.Context) error {
 	return result(status, errors.Join(err, deleteErr))
 }
 
-// follow starts the container and, unless it is detached (signals is nil),
-// stays with it to its end.
-func (e *env) follow(container *libcontainer.Container, signals <-chan os.Signal) (status int, err error) {
+// process is what mocker can stay with: the first process of a container, or
+// one that has joined it.
+type process interface {
+	Start() error
+	Console() *os.File
+	Signal(sig syscall.Signal) error
+	Wait() (status int, err error)
+}
+
+// follow starts a process and, unless it is detached (signals is nil), stays
+// with it to its end.
+func (e *env) follow(p process, signals <-chan os.Signal) (status int, err error) {
 	if signals == nil {
-		return 0, container.Start()
+		return 0, p.Start()
 	}
-	if master := container.Console(); master != nil {
+	if master := p.Console(); master != nil {
 		// stdin need not be a terminal itself: unlike runc, mocker runs a
 		// shell that a script talks to.
 		session, err := console.Attach(master, e.streams.In, e.streams.Out)
@@ -81,7 +89,7 @@ func (e *env) follow(container *libcontainer.Container, signals <-chan os.Signal
 			return 0, err
 		}
 		// The session has the only master now: it alone decides when the
-		// container's terminal hangs up.
+		// process's terminal hangs up.
 		if err := master.Close(); err != nil {
 			return 0, err
 		}
@@ -89,17 +97,17 @@ func (e *env) follow(container *libcontainer.Container, signals <-chan os.Signal
 		// must come before any error is printed.
 		defer func() { err = errors.Join(err, session.Close()) }()
 	}
-	if err := container.Start(); err != nil {
+	if err := p.Start(); err != nil {
 		return 0, err
 	}
 	done := make(chan struct{})
 	defer close(done)
-	go e.forward(container, signals, done)
-	return container.Wait()
+	go e.forward(p, signals, done)
+	return p.Wait()
 }
 
-// forward passes signals on to the container until done is closed.
-func (e *env) forward(container *libcontainer.Container, signals <-chan os.Signal, done <-chan struct{}) {
+// forward passes signals on to a process until done is closed.
+func (e *env) forward(p process, signals <-chan os.Signal, done <-chan struct{}) {
 	for {
 		select {
 		case <-done:
@@ -109,7 +117,7 @@ func (e *env) forward(container *libcontainer.Container, signals <-chan os.Signa
 			if !ok {
 				continue
 			}
-			if err := container.Signal(number); err != nil {
+			if err := p.Signal(number); err != nil {
 				e.report.debugf("forward signal %d: %v", number, err)
 			}
 		}

@@ -125,7 +125,8 @@ func (e *env) update(c *cli.Context) error {
 	limits, warnings, err := specconv.Limits(wanted)
 	var bad *specconv.BadValue
 	if errors.As(err, &bad) {
-		return fmt.Errorf("%s %s: %w", where(strings.TrimPrefix(bad.Path, "linux.resources.")), bad.Value, bad.Cause)
+		name := where(strings.TrimPrefix(bad.Path, "linux.resources."))
+		return fmt.Errorf("%s: %w", strings.TrimSpace(name+" "+bad.Value), bad.Cause)
 	}
 	if err != nil {
 		return err

@@ -49,8 +49,7 @@ type creation struct {
 	entered *namespaces.Entered
 	tty     *os.File // the container's end of its terminal
 	gate    process.Gate
-	path    string   // of the program
-	env     []string // of the program
+	program process.Last // what the process is to become
 	last    *inside.Program
 
 	pidFile bool // the pid file has been written
@@ -184,6 +183,7 @@ func (n *creation) reserve() error {
 		Version: n.cfg.Version, ID: n.opts.ID, Bundle: n.cfg.Bundle, Rootfs: n.cfg.Rootfs.Path,
 		Created: time.Now().UTC(), Owner: state.UserName(os.Getuid()), Stage: state.Creating,
 		Annotations: n.cfg.Annotations,
+		NoKeyring:   n.opts.NoNewKeyring,
 		SharedPID:   n.cfg.NewFlags()&unix.CLONE_NEWPID == 0, NoProcess: n.cfg.Process == nil,
 		Hooks: config.Hooks{Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
 	}

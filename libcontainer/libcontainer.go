@@ -271,10 +271,16 @@ func (c *Container) Wait() (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	return exitStatus(status), nil
+}
+
+// exitStatus is a process's end as shells tell it: its exit status, or 128+n
+// if signal n ended it.
+func exitStatus(status unix.WaitStatus) int {
 	if status.Signaled() {
-		return 128 + int(status.Signal()), nil
+		return 128 + int(status.Signal())
 	}
-	return status.ExitStatus(), nil
+	return status.ExitStatus()
 }
 
 // Console is the terminal of a container that this process created without a

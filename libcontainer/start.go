@@ -105,13 +105,7 @@ func (c *Container) outcome(said []byte) error {
 			call = list[index]
 		}
 	}
-	if errno == unix.ENOENT && strings.HasPrefix(call, "exec ") {
-		return fmt.Errorf("%s: %w (its interpreter or dynamic loader is missing)", call, errno)
-	}
-	if errno == unix.ENOEXEC {
-		return fmt.Errorf("%s: %w (neither a program for this machine nor a script that begins with #!)", call, errno)
-	}
-	return fmt.Errorf("%s: %w", call, errno)
+	return process.Explain(fmt.Errorf("%s: %w", call, errno))
 }
 
 // poststart runs the poststart hooks. If one fails the container is stopped

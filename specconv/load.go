@@ -30,7 +30,7 @@ const maxConfig = 32 << 20
 // and column or the JSON path of what is wrong.
 func Load(bundle string) (*specs.Spec, error) {
 	name := filepath.Join(bundle, configName)
-	data, err := readConfig(name)
+	data, err := readConfig(name, regular)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, statErr := os.Stat(bundle); statErr != nil {
 			return nil, fmt.Errorf("open bundle %s: %w", bundle, bare(statErr))
@@ -48,8 +48,28 @@ func Load(bundle string) (*specs.Spec, error) {
 	return spec, nil
 }
 
-func readConfig(name string) ([]byte, error) {
-	// O_NONBLOCK: a fifo must not hang the open; it is refused below.
+// LoadProcess reads a process.json: what stands under "process" in a
+// config.json. It may be a pipe: /dev/stdin.
+func LoadProcess(name string) (*specs.Process, error) {
+	data, err := readConfig(name, regularOrPipe)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", name, bare(err))
+	}
+	p := &specs.Process{}
+	if err := decode(data, p); err != nil {
+		return nil, fmt.Errorf("load %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// What readConfig takes.
+const (
+	regular       = false
+	regularOrPipe = true
+)
+
+func readConfig(name string, pipe bool) ([]byte, error) {
+	// O_NONBLOCK: a fifo must not hang the open.
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -59,7 +79,7 @@ func readConfig(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() {
+	if !st.Mode().IsRegular() && !(pipe && st.Mode()&fs.ModeNamedPipe != 0) {
 		return nil, errors.New("not a regular file")
 	}
 	if st.Size() <= maxConfig {
@@ -80,12 +100,12 @@ func parse(data []byte) (*specs.Spec, error) {
 	return spec, nil
 }
 
-// decode decodes one JSON object and nothing after it.
-func decode(data []byte, into any) error {
+// decode reads one JSON object and nothing after it.
+func decode(data []byte, to any) error {
 	if i := invalidUTF8(data); i >= 0 {
 		return fmt.Errorf("%s: not UTF-8", position(data, i))
 	}
-	err := json.Unmarshal(data, into)
+	err := json.Unmarshal(data, to)
 	var syntax *json.SyntaxError
 	var typ *json.UnmarshalTypeError
 	switch {

@@ -64,7 +64,7 @@ func TestBecome(t *testing.T) {
 		t.Fatal(err)
 	}
 	in.Close()
-	status, err := waitFor(pid)
+	status, err := Reap(pid)
 	if err != nil || status.ExitStatus() != 2 {
 		t.Errorf("%v, %v; want the pid inside, 2, as exit status", status, err)
 	}
@@ -93,7 +93,7 @@ func TestHostileContainer(t *testing.T) {
 		}
 		in.Close()
 		in.Release()
-		if _, err := waitFor(pid); err != nil {
+		if _, err := Reap(pid); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -175,7 +175,7 @@ func (s *spy) stop(t *testing.T) (seen map[string]bool, looks int) {
 	if err := os.WriteFile(filepath.Join(s.root, "stop"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if status, err := waitFor(s.pid); err != nil || status.ExitStatus() != 0 {
+	if status, err := Reap(s.pid); err != nil || status.ExitStatus() != 0 {
 		t.Fatalf("the spy ended with %v, %v", status, err)
 	}
 	report, err := os.ReadFile(filepath.Join(s.root, "report"))

@@ -34,14 +34,14 @@ type Child struct {
 	PID   int // as the parent sees it
 	Pidfd int // close-on-exec; valid until Close
 
-	region *region
-	parent int     // pidfd of this process
-	own    ids     // as the child has them, in its user namespace
-	stack  uintptr // an address in the child's stack
-	dead   error   // why no further call can be made
-	reaped bool
-	closed bool // the region is unmapped; only its address is left
-	status unix.WaitStatus
+	region      *region
+	parent      int     // pidfd of this process
+	stack       uintptr // an address in the child's stack
+	dead        error   // why no further call can be made
+	fixedGroups bool    // its user namespace denies setgroups(2)
+	reaped      bool
+	closed      bool // the region is unmapped; only its address is left
+	status      unix.WaitStatus
 }
 
 // New forks a child. The caller must end with Close, after Release where the
@@ -72,11 +72,7 @@ func New(b Birth) (*Child, error) {
 		return nil, birthError(b, errno)
 	}
 	in := &Child{PID: int(pid), Pidfd: int(r.pidfd), region: r, parent: parent, stack: stack}
-	in.own, err = parentIDs()
-	if err == nil {
-		err = in.settle()
-	}
-	if err != nil {
+	if err := in.settle(); err != nil {
 		in.Kill()
 		in.Close()
 		return nil, err
@@ -98,7 +94,7 @@ func birthError(b Birth, errno unix.Errno) error {
 	switch {
 	case errno == unix.ENOSYS || errno == unix.E2BIG:
 		return fmt.Errorf("clone3: %w: mocker needs Linux 5.14 or newer, and a sandbox that lets clone3 through", errno)
-	case errno == unix.EACCES && b.CgroupFD >= 0:
+	case (errno == unix.EACCES || errno == unix.EBUSY) && b.CgroupFD >= 0:
 		return fmt.Errorf("clone3 into the cgroup: %w", errno)
 	case errno == unix.EPERM:
 		return fmt.Errorf("clone3 with new namespaces (flags %#x): %w: it takes CAP_SYS_ADMIN, or a user namespace", b.Namespaces, errno)
@@ -128,7 +124,7 @@ func (in *Child) Wait() (unix.WaitStatus, error) {
 	if in.reaped {
 		return in.status, nil
 	}
-	status, err := waitFor(in.PID)
+	status, err := Reap(in.PID)
 	if err != nil {
 		return 0, err
 	}

@@ -2,6 +2,7 @@ package inside
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -187,10 +188,17 @@ func (in *Child) Unshare(object string, flags uintptr) error {
 	return in.do("unshare", object, unix.SYS_UNSHARE, flags)
 }
 
-// JoinSessionKeyring replaces the session keyring by an anonymous one
-// (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING).
+// JoinSessionKeyring replaces the session keyring by the one of that name, if
+// there is one that may be searched, else by a new one (keyctl(2),
+// KEYCTL_JOIN_SESSION_KEYRING), and gives its serial number.
 func (in *Child) JoinSessionKeyring(name string) (int, error) {
 	return in.call1("keyctl", "join session keyring "+name, unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, name)
+}
+
+// SetKeyPermissions changes who may do what with a key (keyctl(2),
+// KEYCTL_SETPERM).
+func (in *Child) SetKeyPermissions(key int, permissions uint32) error {
+	return in.do("keyctl", fmt.Sprintf("set permissions of key %d", key), unix.SYS_KEYCTL, unix.KEYCTL_SETPERM, key, uint64(permissions))
 }
 
 // Ioctl calls ioctl(2); name is that of the request.

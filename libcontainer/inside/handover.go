@@ -31,7 +31,7 @@ func (in *Child) HandOver(flags uintptr) error {
 	}
 	unix.Close(in.Pidfd)
 	in.PID, in.Pidfd = int(in.region.tid), int(in.region.pidfd)
-	_, err := waitFor(old)
+	_, err := Reap(old)
 	return err
 }
 
@@ -50,11 +50,14 @@ func (in *Child) MoveIn(before, after func(*Program)) error {
 	before(p)
 	p.addClone("move into the pid namespace", 0)
 	after(p)
+	if err := p.forget(); err != nil {
+		return err
+	}
 	if err := in.runCopy(p); err != nil {
 		return err
 	}
 	pid := int(atomic.LoadInt32(&in.region.tid))
-	if _, err := waitFor(old); err != nil {
+	if _, err := Reap(old); err != nil {
 		return err
 	}
 	// Not reaped, so the pid is its own; the old one is gone.
@@ -79,19 +82,6 @@ func (in *Child) runCopy(p *Program) error {
 		in.dead = err
 		in.endCopy(int(atomic.LoadInt32(&in.region.tid)))
 		return err
-	}
-	return nil
-}
-
-// Forget gives back the memory of the programs so far, and with it the host's
-// paths that they named.
-func (in *Child) Forget() error {
-	page := uintptr(unix.Getpagesize())
-	head := (page - uintptr(unsafe.Pointer(&in.region.arena))%page) % page
-	clear(in.region.arena[:head])
-	// Up to the end of its last page the mapping is the region's alone.
-	if _, _, errno := unix.Syscall(unix.SYS_MADVISE, uintptr(unsafe.Pointer(&in.region.arena))+head, arenaSize-head, unix.MADV_REMOVE); errno != 0 {
-		return fmt.Errorf("give back the memory of programs: %w", errno)
 	}
 	return nil
 }
@@ -160,6 +150,9 @@ func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, e
 	after(p)
 	p.Epilogue()
 	p.Add("exit_group", "", unix.SYS_EXIT_GROUP, 255)
+	if err := p.forget(); err != nil {
+		return 0, err
+	}
 	if err := p.Post(); err != nil {
 		return 0, err
 	}
@@ -180,6 +173,25 @@ func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, e
 	return 0, fmt.Errorf("the process that joins the container %w", howEnded(status))
 }
 
+// forget takes out of the region what earlier programs have left in it: the
+// copy has it mapped, and who may read the copy's memory is a stranger.
+func (p *Program) forget() error {
+	if err := errors.Join(p.err, p.in.dead); err != nil {
+		return err
+	}
+	r := p.in.region
+	clear(r.slots[len(p.calls):])
+	page := unix.Getpagesize()
+	base := int(uintptr(unsafe.Pointer(&r.arena)) % uintptr(page))
+	end := min((base+p.text+page-1)/page*page-base, arenaSize) // the first whole page behind the program
+	clear(r.arena[p.text:end])
+	rest := r.arena[end : arenaSize-(base+arenaSize)%page]
+	if err := unix.Madvise(rest, unix.MADV_REMOVE); err != nil {
+		return fmt.Errorf("madvise MADV_REMOVE: %w", err)
+	}
+	return nil
+}
+
 // endCopy ends a copy that is not to go on. One that is not reaped would keep
 // the init of its pid namespace from ending.
 func (in *Child) endCopy(pid int) {
@@ -187,7 +199,7 @@ func (in *Child) endCopy(pid int) {
 		return
 	}
 	_ = unix.Kill(pid, unix.SIGKILL) // a child that is not reaped: the pid is still its own
-	_, _ = waitFor(pid)
+	_, _ = Reap(pid)
 }
 
 // ownChild makes sure that a pid is that of a child of this process which
@@ -200,8 +212,8 @@ func ownChild(pid int) error {
 	return nil
 }
 
-// waitFor reaps a child.
-func waitFor(pid int) (status unix.WaitStatus, err error) {
+// Reap waits for the end of a child of this process, and reaps it.
+func Reap(pid int) (status unix.WaitStatus, err error) {
 	for {
 		_, err = unix.Wait4(pid, &status, 0, nil)
 		if !errors.Is(err, unix.EINTR) {

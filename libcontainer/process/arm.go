@@ -29,6 +29,7 @@ type Last struct {
 	Path      string          // of the executable, from LookUp
 	Env       []string        // the whole environment
 	Gate      Gate
+	Joins     bool     // it is one more process of a container: see Join; there is no Gate
 	Terminal  *os.File // the container's end of the terminal; nil: stdio is inherited
 	Preserve  int      // fds from 3 on that the process keeps
 	Nofile    [2]uint64
@@ -53,7 +54,7 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := letGo(in, last, signals); err != nil {
+	if err := letGo(in, last, []int{signals, last.Gate.Start, last.Gate.Started}); err != nil {
 		return nil, err
 	}
 	if last.Inhabited {
@@ -83,9 +84,6 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 
 // moveIn takes the child into the pid namespace that it joins.
 func moveIn(in *inside.Child, last Last) error {
-	if err := in.Forget(); err != nil {
-		return err
-	}
 	return in.MoveIn(func(p *inside.Program) {
 		if last.Process != nil {
 			becomeUser(p, in, last.Process)
@@ -98,10 +96,10 @@ func moveIn(in *inside.Child, last Last) error {
 	})
 }
 
-// letGo takes the child away from its parent: its memory, its fds, its death
-// signal. The pidfd of the parent stays open as long as the parent could
-// still fail to hand over the second program.
-func letGo(in *inside.Child, last Last, signals int) error {
+// letGo takes the child away from its parent: its memory, its fds but those
+// to keep, its death signal. The pidfd of the parent stays open as long as
+// the parent could still fail to hand over the second program.
+func letGo(in *inside.Child, last Last, keep []int) error {
 	p := in.NewProgram()
 	if err := p.DropMemory(); err != nil {
 		return err
@@ -109,15 +107,14 @@ func letGo(in *inside.Child, last Last, signals int) error {
 	p.Add("unshare", "CLONE_FILES", unix.SYS_UNSHARE, unix.CLONE_FILES)
 	if last.Terminal != nil {
 		tty := int(last.Terminal.Fd())
-		if !last.Inhabited { // the end of a session's leader would hang it up
+		if !last.Joins && !last.Inhabited { // the end of a session's leader would hang it up
 			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, tty, unix.TIOCSCTTY, 0)
 		}
 		for fd := range 3 {
 			p.Add("dup3", last.Terminal.Name(), unix.SYS_DUP3, tty, fd, 0)
 		}
 	}
-	keep := []int{signals, in.ParentFD(), last.Gate.Start, last.Gate.Started}
-	closeOthers(p, 3+last.Preserve, keep)
+	closeOthers(p, 3+last.Preserve, append(keep, in.ParentFD()))
 	for sig := 1; sig <= 64; sig++ {
 		p.Add("rt_sigaction", fmt.Sprint(sig), unix.SYS_RT_SIGACTION, sig, make([]byte, sizeofSigaction), nil, 8)
 		p.Accept(unix.EINVAL) // KILL and STOP
@@ -215,6 +212,9 @@ func setRlimits(pid int, last Last) error {
 	}
 	for _, r := range last.Process.Rlimits {
 		nofile = nofile || r.Resource == unix.RLIMIT_NOFILE
+		if last.Joins && r.Resource == unix.RLIMIT_NPROC {
+			continue // see Join
+		}
 		if err := setRlimit(pid, r); err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ func parts() []part {
 		{"Namespaces", namespaces()},
 		{"The machine", machine()},
 		{"The program", programs()},
+		{"exec", execs()},
 		{"Hooks", hooks()},
 		{"Not built yet", unbuilt()},
 		{"`spec --busybox` and the network hook", busybox()},
@@ -421,7 +422,6 @@ func unbuilt() []row {
 		return row{input: input, call: create, prep: with(edit), want: want}
 	}
 	return []row{
-		{input: "exec", call: args("exec $ID true"), want: `command "exec" is not built yet (see "mocker --help")`},
 		{input: "the systemd driver", call: args("--systemd-cgroup list"), want: "--systemd-cgroup: the systemd cgroup driver is not built yet, use cgroupfs"},
 		{input: "rootless, asked for", call: args("--rootless true list"), want: "--rootless true: rootless containers are not built yet"},
 		one("seccomp",
