@@ -62,16 +62,26 @@ func (c *Container) stopCreating() {
 }
 
 // deleteUnread removes a container whose state cannot be read. Where there is
-// none yet, nothing has been made. Where the file is damaged, its cgroup is
-// taken to be where it is by default.
+// none yet, nothing has been made. Where the file is damaged, the one before it
+// tells what there is to remove, poststop hooks included; without that the
+// cgroup is taken to be where it is by default.
 func (c *Container) deleteUnread(cause error) error {
-	st := &state.State{ID: c.id}
-	if !errors.Is(cause, state.ErrNoState) {
+	if errors.Is(cause, state.ErrNoState) {
+		return c.destroy(&state.State{ID: c.id})
+	}
+	st, err := c.dir.LoadPrevious()
+	if err != nil {
 		paths, err := cgroups.DefaultPaths(c.id)
 		if err != nil {
 			return err
 		}
-		st.CgroupPaths = paths
+		return c.destroy(&state.State{ID: c.id, CgroupPaths: paths})
+	}
+	if st.Init.PID != 0 {
+		st.Stage = state.Created // the one that is damaged may have said so
+	}
+	if err := c.end(st); err != nil {
+		return err
 	}
 	return c.destroy(st)
 }

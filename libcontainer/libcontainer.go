@@ -89,32 +89,33 @@ func Open(root, id string) (*Container, error) {
 func Tidy(root string) { state.Tidy(root) }
 
 // List gives the states of all containers below root, by id. Those that end
-// meanwhile are left out.
-func List(root string) ([]State, error) {
+// meanwhile are left out, and so are those whose state cannot be read: warn is
+// told of them, and the others are there for all that.
+func List(root string, warn func(error)) ([]State, error) {
 	ids, err := state.IDs(root)
 	if err != nil {
 		return nil, err
 	}
 	var list []State
 	for _, id := range ids {
-		c, err := Open(root, id)
-		if errors.Is(err, ErrNotExist) {
-			continue
+		st, err := stateOf(root, id)
+		switch {
+		case err == nil:
+			list = append(list, st)
+		case !errors.Is(err, ErrNotExist):
+			warn(fmt.Errorf("container %s is left out: %w", id, err))
 		}
-		if err != nil {
-			return nil, err
-		}
-		st, err := c.State()
-		c.Close()
-		if errors.Is(err, ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, st)
 	}
 	return list, nil
+}
+
+func stateOf(root, id string) (State, error) {
+	c, err := Open(root, id)
+	if err != nil {
+		return State{}, err
+	}
+	defer c.Close()
+	return c.State()
 }
 
 // Close gives back what this process holds of the container. It changes
