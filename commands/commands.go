@@ -42,6 +42,15 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
+// ownError is an error of mocker's own with an exit code other than
+// ownFailure.
+type ownError struct {
+	error
+	code int
+}
+
+func (e *ownError) Unwrap() error { return e.error }
+
 // env is what the actions of one call of mocker share.
 type env struct {
 	globals Globals
@@ -74,6 +83,10 @@ func Main(args []string, build Build, streams Streams) int {
 	}
 	if err != nil {
 		e.report.fail(err)
+		var own *ownError
+		if errors.As(err, &own) {
+			return own.code
+		}
 		return ownFailure
 	}
 	return 0
@@ -117,8 +130,11 @@ docker call it in place of runc; it is as easily called by hand:
     mocker run --bundle /tmp/box box1
 
 "mocker help VERB" explains a verb and gives an example.`,
-		Flags:           globalFlags(),
-		Commands:        e.verbs(),
+		Flags:    globalFlags(),
+		Commands: e.verbs(),
+		// A comma in a value is the value's own: --env LIST=a,b.
+		DisableSliceFlagSeparator: true,
+
 		HideHelpCommand: true, // help is a verb of ours, with our errors
 		Writer:          e.streams.Out,
 		ErrWriter:       e.streams.Err,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -243,7 +244,7 @@ func (n *creation) lookUp() (err error) {
 		return err
 	}
 	if n.path, err = process.LookUp(n.in, n.cfg.Process, seal.SameFile); err != nil {
-		return err
+		return &ProgramError{Err: err, Missing: errors.Is(err, unix.ENOENT) || errors.Is(err, exec.ErrNotFound)}
 	}
 	n.env = process.WithHome(n.in, n.root.FD(), n.cfg.Process)
 	return nil
@@ -256,7 +257,10 @@ func (n *creation) arm() error {
 		return err
 	}
 	if n.tty == nil && n.cfg.Process != nil {
-		if err := process.FixStdio(n.in, n.cfg.Process); err != nil {
+		if err := n.openStdio(); err != nil {
+			return err
+		}
+		if err := process.FixStdio(n.in, n.cfg.Process, n.stdio); err != nil {
 			return err
 		}
 	}
@@ -264,10 +268,30 @@ func (n *creation) arm() error {
 	var err error
 	n.last, err = process.Arm(n.in, process.Last{
 		Process: n.cfg.Process, Path: n.path, Env: n.env, Gate: n.gate, Terminal: n.tty,
-		Preserve: n.opts.PreserveFDs, Nofile: [2]uint64{soft, hard},
+		Stdio: n.stdio, Preserve: n.opts.PreserveFDs, Nofile: [2]uint64{soft, hard},
 	})
 	return err
 }
+
+// openStdio opens what takes the place of mocker's own standard streams.
+func (n *creation) openStdio() (err error) {
+	if n.opts.NoInput {
+		if n.stdio[0], err = os.Open(os.DevNull); err != nil {
+			return err
+		}
+	}
+	if n.opts.LogOutput {
+		name := filepath.Join(n.cfg.Bundle, outputLog)
+		if n.stdio[1], err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600); err != nil {
+			return err
+		}
+		n.stdio[2] = n.stdio[1]
+	}
+	return nil
+}
+
+// outputLog is the file in a container's own bundle that its output goes to.
+const outputLog = "log"
 
 // The files of a container's directory besides its state.
 const (

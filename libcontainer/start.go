@@ -101,13 +101,17 @@ func (c *Container) outcome(said []byte) error {
 			call = list[index]
 		}
 	}
-	if errno == unix.ENOENT && strings.HasPrefix(call, "exec ") {
-		return fmt.Errorf("%s: %w (its interpreter or dynamic loader is missing)", call, errno)
+	if !strings.HasPrefix(call, "exec ") {
+		return fmt.Errorf("%s: %w", call, errno)
 	}
-	if errno == unix.ENOEXEC {
-		return fmt.Errorf("%s: %w (neither a program for this machine nor a script that begins with #!)", call, errno)
+	why := ""
+	switch errno {
+	case unix.ENOENT:
+		why = " (its interpreter or dynamic loader is missing)"
+	case unix.ENOEXEC:
+		why = " (neither a program for this machine nor a script that begins with #!)"
 	}
-	return fmt.Errorf("%s: %w", call, errno)
+	return &ProgramError{Err: fmt.Errorf("%s: %w%s", call, errno, why), Missing: errno == unix.ENOENT}
 }
 
 // poststart runs the poststart hooks. If one fails the container is stopped

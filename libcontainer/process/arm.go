@@ -29,8 +29,9 @@ type Last struct {
 	Path     string          // of the executable, from LookUp
 	Env      []string        // the whole environment
 	Gate     Gate
-	Terminal *os.File // the container's end of the terminal; nil: stdio is inherited
-	Preserve int      // fds from 3 on that the process keeps
+	Terminal *os.File    // the container's end of the terminal; nil: see Stdio
+	Stdio    [3]*os.File // standard streams without a terminal; nil: inherited
+	Preserve int         // fds from 3 on that the process keeps
 	Nofile   [2]uint64
 }
 
@@ -78,6 +79,11 @@ func letGo(in *inside.Child, last Last, signals int) error {
 		p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, tty, unix.TIOCSCTTY, 0)
 		for fd := range 3 {
 			p.Add("dup3", last.Terminal.Name(), unix.SYS_DUP3, tty, fd, 0)
+		}
+	}
+	for fd, f := range last.Stdio {
+		if f != nil {
+			p.Add("dup3", f.Name(), unix.SYS_DUP3, int(f.Fd()), fd, 0)
 		}
 	}
 	keep := []int{signals, in.ParentFD(), last.Gate.Start, last.Gate.Started}
@@ -204,9 +210,12 @@ func setRlimit(pid int, r config.Rlimit) error {
 
 // FixStdio gives the process's stdio to its user, as runc does, so that it
 // can open /dev/stdout again. The null device and what cannot be given away
-// stay as they are.
-func FixStdio(in *inside.Child, p *config.Process) error {
-	for fd := range 3 {
+// stay as they are. Streams that are given take the place of the inherited.
+func FixStdio(in *inside.Child, p *config.Process, stdio [3]*os.File) error {
+	for fd, f := range stdio {
+		if f != nil {
+			fd = int(f.Fd())
+		}
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil {
 			return fmt.Errorf("stat fd %d: %w", fd, err)
