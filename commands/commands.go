@@ -48,6 +48,15 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
+// ownError is an error of mocker's own with an exit code other than
+// ownFailure.
+type ownError struct {
+	error
+	code int
+}
+
+func (e *ownError) Unwrap() error { return e.error }
+
 // env is what the actions of one call of mocker share.
 type env struct {
 	globals Globals
@@ -80,6 +89,10 @@ func Main(args []string, build Build, streams Streams) int {
 	}
 	if err != nil {
 		e.report.fail(err)
+		var own *ownError
+		if errors.As(err, &own) {
+			return own.code
+		}
 		return ownFailure(globals)
 	}
 	return 0
@@ -123,13 +136,14 @@ docker call it in place of runc; it is as easily called by hand:
     mocker run --bundle /tmp/box box1
 
 "mocker help VERB" explains a verb and gives an example.`,
-		Flags:           globalFlags(),
-		Commands:        e.verbs(),
-		HideHelpCommand: true, // help is a verb of ours, with our errors
-		// A comma is part of a value: --env LIST=a,b.
+		Flags:    globalFlags(),
+		Commands: e.verbs(),
+		// A comma in a value is the value's own: --env LIST=a,b.
 		DisableSliceFlagSeparator: true,
-		Writer:                    e.streams.Out,
-		ErrWriter:                 e.streams.Err,
+
+		HideHelpCommand: true, // help is a verb of ours, with our errors
+		Writer:          e.streams.Out,
+		ErrWriter:       e.streams.Err,
 		// cli would otherwise stat the binary on every start.
 		Compiled:       time.Unix(1, 0),
 		ExitErrHandler: func(*cli.Context, error) {}, // Main prints and exits

@@ -286,7 +286,10 @@ func (n *creation) arm() error {
 		return err
 	}
 	if n.tty == nil && n.cfg.Process != nil {
-		if err := process.FixStdio(n.in, n.cfg.Process, n.cfg.UIDMap); err != nil {
+		if err := n.openStdio(); err != nil {
+			return err
+		}
+		if err := process.FixStdio(n.in, n.program, n.cfg.UIDMap); err != nil {
 			return err
 		}
 	}
@@ -300,6 +303,26 @@ func (n *creation) arm() error {
 	}
 	return n.saveInit()
 }
+
+// openStdio opens what takes the place of mocker's own standard streams.
+func (n *creation) openStdio() (err error) {
+	if n.opts.NoInput {
+		if n.program.Stdio[0], err = os.Open(os.DevNull); err != nil {
+			return err
+		}
+	}
+	if n.opts.LogOutput {
+		name := filepath.Join(n.cfg.Bundle, outputLog)
+		if n.program.Stdio[1], err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600); err != nil {
+			return err
+		}
+		n.program.Stdio[2] = n.program.Stdio[1]
+	}
+	return nil
+}
+
+// outputLog is the file in a container's own bundle that its output goes to.
+const outputLog = "log"
 
 // The files of a container's directory besides its state.
 const (

@@ -114,8 +114,8 @@ func (c *Container) end(st *state.State) error {
 }
 
 // destroy removes everything that the state says: the processes left in the
-// cgroup and the cgroup, then what the poststop hooks remove, and last the
-// state itself, so that whatever fails can be tried again.
+// cgroup and the cgroup, then what the poststop hooks remove, its own bundle,
+// and last the state itself, so that whatever fails can be tried again.
 func (c *Container) destroy(st *state.State) error {
 	if len(st.CgroupPaths) != 0 {
 		if err := killAll(st, unix.SIGKILL); err != nil {
@@ -131,6 +131,9 @@ func (c *Container) destroy(st *state.State) error {
 	}
 	if st.Stage == state.Created || st.Hooked {
 		c.poststop(st)
+	}
+	if err := c.removeBundle(); err != nil {
+		return err
 	}
 	return c.dir.Remove()
 }

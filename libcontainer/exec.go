@@ -137,7 +137,7 @@ func (p *Process) terminal(root int) error {
 		if err != nil {
 			return err
 		}
-		return process.FixStdio(p.in, p.last.Process, uids)
+		return process.FixStdio(p.in, p.last, uids)
 	}
 	master, slave, err := rootfs.Terminal(p.in, root)
 	if err != nil {

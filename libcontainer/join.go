@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"os/exec"
 
 	"golang.org/x/sys/unix"
 
@@ -67,7 +68,7 @@ func lookUp(in *inside.Child, root int, last *process.Last, debugf func(string, 
 		return err
 	}
 	if last.Path, err = process.LookUp(in, last.Process, seal.SameFile); err != nil {
-		return err
+		return &ProgramError{Err: err, Missing: errors.Is(err, unix.ENOENT) || errors.Is(err, exec.ErrNotFound)}
 	}
 	last.Env = process.WithHome(in, root, last.Process)
 	return nil

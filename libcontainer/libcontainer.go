@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/seal"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
@@ -34,6 +35,15 @@ var ErrNotExist = state.ErrNotExist
 // ErrNotRunning says that a container has no process to signal; its text is
 // one that engines look for.
 var ErrNotRunning = errors.New("container not running")
+
+// ProgramError says that a container's program could not be executed.
+type ProgramError struct {
+	Err     error
+	Missing bool // there is no such file, or its interpreter is missing
+}
+
+func (e *ProgramError) Error() string { return e.Err.Error() }
+func (e *ProgramError) Unwrap() error { return e.Err }
 
 // errEnded is why a hook is killed.
 var errEnded = errors.New("the container's process has ended")
@@ -86,7 +96,14 @@ func Open(root, id string) (*Container, error) {
 
 // Tidy removes what a create or a delete that was killed has left below root
 // of a container that does not exist: before it did, or no more.
-func Tidy(root string) { state.Tidy(root) }
+func Tidy(root string) {
+	tidyBundles(root)
+	state.Tidy(root)
+}
+
+// Executable is the path of the binary that was started, for hooks that call
+// it again; what this process runs from may be a sealed copy of it.
+func Executable() (string, error) { return seal.Path() }
 
 // List gives the states of all containers below root, by id. Those that end
 // meanwhile are left out, and so are those whose state cannot be read: warn is

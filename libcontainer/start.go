@@ -105,7 +105,11 @@ func (c *Container) outcome(said []byte) error {
 			call = list[index]
 		}
 	}
-	return process.Explain(fmt.Errorf("%s: %w", call, errno))
+	err := process.Explain(fmt.Errorf("%s: %w", call, errno))
+	if strings.HasPrefix(call, "exec ") {
+		return &ProgramError{Err: err, Missing: errno == unix.ENOENT}
+	}
+	return err
 }
 
 // poststart runs the poststart hooks. If one fails the container is stopped

@@ -29,9 +29,10 @@ type Last struct {
 	Path      string          // of the executable, from LookUp
 	Env       []string        // the whole environment
 	Gate      Gate
-	Joins     bool     // it is one more process of a container: see Join; there is no Gate
-	Terminal  *os.File // the container's end of the terminal; nil: stdio is inherited
-	Preserve  int      // fds from 3 on that the process keeps
+	Joins     bool        // it is one more process of a container: see Join; there is no Gate
+	Terminal  *os.File    // the container's end of the terminal; nil: see Stdio
+	Stdio     [3]*os.File // standard streams without a terminal; nil: inherited
+	Preserve  int         // fds from 3 on that the process keeps
 	Nofile    [2]uint64
 	Inhabited bool // the pid namespace is joined: others live there
 	Open      bool // dumpable while it waits: hooks and exec of an ordinary user may join it
@@ -112,6 +113,11 @@ func letGo(in *inside.Child, last Last, keep []int) error {
 		}
 		for fd := range 3 {
 			p.Add("dup3", last.Terminal.Name(), unix.SYS_DUP3, tty, fd, 0)
+		}
+	}
+	for fd, f := range last.Stdio {
+		if f != nil {
+			p.Add("dup3", f.Name(), unix.SYS_DUP3, int(f.Fd()), fd, 0)
 		}
 	}
 	closeOthers(p, 3+last.Preserve, append(keep, in.ParentFD()))
@@ -244,8 +250,12 @@ func setRlimit(pid int, r config.Rlimit) error {
 // can open /dev/stdout again. The null device and what cannot be given away
 // stay as they are: in a user namespace all that it does not own. ids are its
 // user ids.
-func FixStdio(in *inside.Child, p *config.Process, ids config.IDMap) error {
-	for fd := range 3 {
+func FixStdio(in *inside.Child, last Last, ids config.IDMap) error {
+	p := last.Process
+	for fd, f := range last.Stdio {
+		if f != nil {
+			fd = int(f.Fd())
+		}
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil {
 			return fmt.Errorf("stat fd %d: %w", fd, err)
