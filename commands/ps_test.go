@@ -8,7 +8,7 @@ import (
 func TestPSTable(t *testing.T) {
 	tests := []struct {
 		name, table string
-		want        string // the error when it is one line without end
+		want        string // or the error
 	}{
 		{"as with -ef", "UID  PID CMD\nroot 1 init\nroot  22 sleep\n0 333 x 22\n", "UID  PID CMD\nroot  22 sleep\n"},
 		{"no end of line", "PID\n22", "PID\n22"},
@@ -22,11 +22,10 @@ func TestPSTable(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var out strings.Builder
-			var got string
-			if err := psTable(&out, test.table, []int{22}); err != nil {
+			err := psTable(&out, test.table, []int{22})
+			got := out.String()
+			if err != nil {
 				got = err.Error()
-			} else {
-				got = out.String()
 			}
 			if got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)

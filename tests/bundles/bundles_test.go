@@ -76,7 +76,7 @@ func TestAllOfThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tested := map[string]bool{"hello": true, "network": true, "peer": true, "pod": true, "shell": true}
+	tested := map[string]bool{"hello": true, "limits": true, "network": true, "peer": true, "pod": true, "shell": true}
 	for _, d := range dirs {
 		if !tested[d.Name()] {
 			t.Errorf("bundles/%s has no test", d.Name())
@@ -94,6 +94,18 @@ func TestHello(t *testing.T) {
 	r := drive.Exec(t, "sh", "-c", readme(t, top, "hello"))
 	if r.Code != 0 || r.Stdout != "hello from a container\n" || r.Stderr != "" {
 		t.Errorf("hello: %v", r)
+	}
+	before.Unchanged(t)
+}
+
+// TestLimits: it dies of what it may not have, and nothing else does.
+func TestLimits(t *testing.T) {
+	top := checkout(t)
+	before := drive.TakeSnapshot(t)
+	r := drive.Exec(t, "sh", "-c", readme(t, top, "limits"))
+	want := "16 MiB of memory:\nexit status 137\n8 processes:\nsh: can't fork: Resource temporarily unavailable\n"
+	if r.Code != 0 || r.Stdout != want || r.Stderr != "Killed\n" {
+		t.Errorf("limits: %v", r)
 	}
 	before.Unchanged(t)
 }

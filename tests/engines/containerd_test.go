@@ -105,6 +105,7 @@ func TestContainerd(t *testing.T) {
 	c.subtest("detached", containerd.detached)
 	c.subtest("all", containerd.all)
 	c.subtest("force", containerd.force)
+	c.subtest("paused", containerd.paused)
 	c.subtest("again", containerd.again)
 }
 

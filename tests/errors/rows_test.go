@@ -23,6 +23,7 @@ func parts() []part {
 	return []part{
 		{"Command line", commandLine()},
 		{"Ids and the lifecycle", lifecycle()},
+		{"Pause, limits, and looking at a container", verbs()},
 		{"The bundle", bundles()},
 		{"config.json", configs()},
 		{"Namespaces", namespaces()},
@@ -52,9 +53,10 @@ func program(args ...string) func(*place) {
 	return with(func(s *specs.Spec) { s.Process.Args = args })
 }
 
-// made leaves a created container.
+// made leaves a created container. Its process has one name from the start, so
+// that it looks the same before and after.
 func made(p *place) {
-	p.spec(drive.Sh("exec sleep 100"))
+	program("sleep", "100")(p)
 	p.ok("create", "--bundle", p.bundle, p.id)
 }
 
