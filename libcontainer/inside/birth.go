@@ -35,10 +35,11 @@ type Child struct {
 	Pidfd int // close-on-exec; valid until Close
 
 	region *region
-	parent int     // pidfd of this process
-	own    ids     // as the child has them, in its user namespace
-	stack  uintptr // an address in the child's stack
-	dead   error   // why no further call can be made
+	parent int      // pidfd of this process, or the reading end of pipe
+	pipe   *os.File // the writing end, which closes with this process; nil: see parent
+	own    ids      // as the child has them, in its user namespace
+	stack  uintptr  // an address in the child's stack
+	dead   error    // why no further call can be made
 	reaped bool
 	closed bool // the region is unmapped; only its address is left
 	status unix.WaitStatus
@@ -144,6 +145,9 @@ func (in *Child) Close() {
 	in.closed = true
 	in.region.unmap()
 	unix.Close(in.parent)
+	if in.pipe != nil {
+		in.pipe.Close()
+	}
 	unix.Close(in.Pidfd)
 	in.dead = errors.New("the container's process was let go")
 }
