@@ -35,10 +35,11 @@ type Child struct {
 	Pidfd int // close-on-exec; valid until Close
 
 	region      *region
-	parent      int     // pidfd of this process
-	stack       uintptr // an address in the child's stack
-	dead        error   // why no further call can be made
-	fixedGroups bool    // its user namespace denies setgroups(2)
+	parent      int      // pidfd of this process, or the reading end of pipe
+	pipe        *os.File // the writing end, which closes with this process; nil: see parent
+	stack       uintptr  // an address in the child's stack
+	dead        error    // why no further call can be made
+	fixedGroups bool     // its user namespace denies setgroups(2)
 	reaped      bool
 	closed      bool // the region is unmapped; only its address is left
 	status      unix.WaitStatus
@@ -140,6 +141,9 @@ func (in *Child) Close() {
 	in.closed = true
 	in.region.unmap()
 	unix.Close(in.parent)
+	if in.pipe != nil {
+		in.pipe.Close()
+	}
 	unix.Close(in.Pidfd)
 	in.dead = errors.New("the container's process was let go")
 }

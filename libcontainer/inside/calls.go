@@ -245,8 +245,9 @@ func (in *Child) Signalfd(mask uint64) (int, error) {
 	return in.call1("signalfd", "", unix.SYS_SIGNALFD4, -1, bytesOf(&mask), 8, unix.SFD_CLOEXEC|unix.SFD_NONBLOCK)
 }
 
-// ParentFD is the pidfd of the parent that the child watches. A last program
-// that unshares the table of fds keeps it until the parent is not needed.
+// ParentFD is what the child watches its parent by: a pidfd, after WatchPipe
+// a pipe. A last program that unshares the table of fds keeps it until the
+// parent is not needed.
 func (in *Child) ParentFD() int { return in.parent }
 
 // Socket makes a socket of the child's network namespace.

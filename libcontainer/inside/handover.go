@@ -3,6 +3,7 @@ package inside
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -40,6 +41,7 @@ func (in *Child) HandOver(flags uintptr) error {
 // The calls of before are executed in the child, which they cannot see; those
 // of after in the copy, which they can.
 //
+// The child must have left its pidfd of this process behind: see WatchPipe.
 // From then on the region is theirs to write as well: what the copy says is
 // good for an error at most. Its pid is the one that the kernel wrote, and is
 // taken only if the kernel confirms that it is a child of this process.
@@ -70,6 +72,20 @@ func (in *Child) MoveIn(before, after func(*Program)) error {
 	}
 	unix.Close(in.Pidfd)
 	in.PID, in.Pidfd = pid, pidfd
+	return nil
+}
+
+// WatchPipe makes the child look at the end of a pipe instead of at a pidfd,
+// which tells as well that this process is gone. For who can trace it a pidfd
+// would be a way to all that this process has open (pidfd_getfd(2)).
+func (in *Child) WatchPipe() error {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	in.region.parent = unix.PollFd{Fd: int32(ends[0])} // what is waited for, POLLHUP, need not be asked for
+	unix.Close(in.parent)
+	in.parent, in.pipe = ends[0], os.NewFile(uintptr(ends[1]), "pipe")
 	return nil
 }
 

@@ -51,6 +51,11 @@ type Last struct {
 // takes on the final credentials, and only a copy of it with nothing left to
 // lose goes there, to wait and to execute the program.
 func Arm(in *inside.Child, last Last) (*inside.Program, error) {
+	if last.Inhabited {
+		if err := in.WatchPipe(); err != nil {
+			return nil, err
+		}
+	}
 	signals, err := in.Signalfd(deadly())
 	if err != nil {
 		return nil, err
@@ -161,7 +166,7 @@ func deadly() uint64 {
 // read does not block: it fails if it was a signal, and so ends the program.
 func waitForStart(p *inside.Program, in *inside.Child, last Last, signals int) {
 	start := last.Gate.Start
-	p.Add("close", "pidfd of mocker", unix.SYS_CLOSE, in.ParentFD())
+	p.Add("close", "watch over mocker", unix.SYS_CLOSE, in.ParentFD())
 	p.AddPoll(start, signals)
 	p.Add("read", "start", unix.SYS_READ, start, make([]byte, 8), 1)
 	p.Add("close", "start", unix.SYS_CLOSE, start)

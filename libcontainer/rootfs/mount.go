@@ -230,7 +230,11 @@ func (r *Root) configure(fs int, fstype, source string, data []string) error {
 		}
 	}
 	if fstype == "proc" && r.pidns != nil {
-		if err := r.in.FsconfigFD(fs, "pidns", int(r.pidns.Fd())); err != nil {
+		err := r.in.FsconfigFD(fs, "pidns", int(r.pidns.Fd()))
+		if errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("%w (a procfs of a pid namespace that is joined takes Linux 6.17: bind-mount one instead)", err)
+		}
+		if err != nil {
 			return err
 		}
 	}

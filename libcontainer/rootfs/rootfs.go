@@ -69,7 +69,10 @@ type Host struct {
 func New(in *inside.Child, cfg *config.Config, host Host) (*Root, error) {
 	r := &Root{in: in, cfg: cfg, cgroups: host.Cgroups, pidns: host.PIDNS, fd: -1, null: cover{fd: -1}, empty: cover{fd: -1}}
 	if err := in.SetPropagation("/", unix.MS_SLAVE|unix.MS_REC); err != nil {
-		return nil, fmt.Errorf("make the mounts of the new namespace slaves: %w", err)
+		if errors.Is(err, unix.EPERM) {
+			err = fmt.Errorf("%w (the container's user namespace does not own its mount namespace)", err)
+		}
+		return nil, fmt.Errorf("make the mounts of the namespace slaves: %w", err)
 	}
 	// What lies where is then up to the namespace that is joined.
 	r.byChild = cfg.PathOf(unix.CLONE_NEWNS) != ""

@@ -1,12 +1,10 @@
 package errors
 
 import (
-	"encoding/json"
 	"path/filepath"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
 // execs are the rows of exec, whose own failures have an exit code of their
@@ -73,14 +71,4 @@ func execs() []row {
 			p.spec(func(s *specs.Spec) { s.Process = nil })
 		}, want: "config.json: process: missing, and so nothing to derive one from: use --process"},
 	}
-}
-
-// paused leaves a running container whose cgroup is frozen.
-func paused(p *place) {
-	running(p)
-	var state struct{ Pid int }
-	if err := json.Unmarshal([]byte(p.call(call{args: []string{"state", p.id}}).stdout), &state); err != nil {
-		p.Fatal(err)
-	}
-	drive.Freeze(p, drive.Cgroup(p, state.Pid, "freezer"))
 }
