@@ -67,7 +67,7 @@ func execs() []row {
 		file("exec with a process.json with a limit that does not exist", `{"args": ["true"], "cwd": "/", "rlimits": [{"type": "RLIMIT_X"}]}`,
 			`$DIR/process.json: rlimits[0].type: "RLIMIT_X": not a resource limit`),
 		file("exec with a process.json with capabilities that do not fit", `{"args": ["true"], "cwd": "/", "capabilities": {"effective": ["CAP_KILL"]}}`,
-			`$DIR/process.json: capabilities.effective: CAP_KILL: not in process.capabilities.permitted`),
+			`$DIR/process.json: capabilities.effective: "CAP_KILL": not in process.capabilities.permitted`),
 		{input: "exec where config.json has no process any more", call: args("exec $ID true"), code: own, prep: func(p *place) {
 			running(p)
 			p.spec(func(s *specs.Spec) { s.Process = nil })
@@ -78,9 +78,15 @@ func execs() []row {
 // paused leaves a running container whose cgroup is frozen.
 func paused(p *place) {
 	running(p)
+	drive.Freeze(p, drive.Cgroup(p, p.first(), "freezer"))
+}
+
+// first is the pid of the container's first process.
+func (p *place) first() int {
+	p.Helper()
 	var state struct{ Pid int }
 	if err := json.Unmarshal([]byte(p.call(call{args: []string{"state", p.id}}).stdout), &state); err != nil {
 		p.Fatal(err)
 	}
-	drive.Freeze(p, drive.Cgroup(p, state.Pid, "freezer"))
+	return state.Pid
 }
