@@ -99,7 +99,11 @@ func attach(in *inside.Child, cg *cgroups.Cgroup) error {
 		}
 	}()
 	for _, f := range files {
-		if err := in.Write(int(f.Fd()), f.Name(), "0"); err != nil {
+		err := in.Write(int(f.Fd()), f.Name(), "0")
+		if errors.Is(err, unix.ENOSPC) {
+			return fmt.Errorf("%w (a cpuset without cpus or mems takes no process)", err)
+		}
+		if err != nil {
 			return err
 		}
 	}

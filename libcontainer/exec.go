@@ -3,6 +3,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +42,8 @@ type ExecOptions struct {
 // its program with Start. It is to be used from one goroutine up to then.
 type Process struct {
 	opts    ExecOptions
-	pidfd   int // of the container's first process
+	init    int // the container's first process
+	pidfd   int // of it
 	in      *inside.Child
 	last    process.Last
 	console *os.File
@@ -76,7 +78,7 @@ func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{opts: opts, pidfd: pidfd, child: -1, last: process.Last{Process: cfg, Preserve: opts.PreserveFDs}}
+	p := &Process{opts: opts, init: st.Init.PID, pidfd: pidfd, child: -1, last: process.Last{Process: cfg, Preserve: opts.PreserveFDs}}
 	p.last.Nofile[0], p.last.Nofile[1] = nofile.Original()
 	if err := p.enter(st); err != nil {
 		err = p.why(err)
@@ -102,7 +104,7 @@ func (p *Process) enter(st *state.State) error {
 	if cg, err = cg.Below(p.opts.Cgroup); err != nil {
 		return fmt.Errorf("--cgroup: %w", err)
 	}
-	p.in, err = place{pid: st.Init.PID, pidfd: p.pidfd, cgroup: cg}.join()
+	p.in, err = place{pid: p.init, pidfd: p.pidfd, cgroup: cg}.join()
 	if err != nil {
 		return err
 	}
@@ -179,9 +181,10 @@ func (p *Process) Start() error {
 }
 
 // why is the reason behind an error: whatever failed, when the container has
-// stopped meanwhile it was for that.
+// stopped meanwhile it was for that. A process that is about to end has no
+// namespaces any more.
 func (p *Process) why(err error) error {
-	if ended(p.pidfd) {
+	if _, gone := namespaces.Others(p.init); ended(p.pidfd) || errors.Is(gone, fs.ErrNotExist) {
 		return fmt.Errorf("%w: it has ended meanwhile (%w)", errStopped, err)
 	}
 	return err

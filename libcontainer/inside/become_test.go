@@ -146,7 +146,7 @@ func moveIn(target *Child) error {
 	defer in.Close()
 	defer in.Kill()
 	// Into the region, where nothing that follows is put.
-	if err := in.do("mkdir", "", unix.SYS_MKDIR, strings.Repeat("/", 1<<16)+secret, 0); !errors.Is(err, unix.ENAMETOOLONG) {
+	if err := in.do("mkdir", "", unix.SYS_MKDIRAT, unix.AT_FDCWD, strings.Repeat("/", 1<<16)+secret, 0); !errors.Is(err, unix.ENAMETOOLONG) {
 		return err
 	}
 	if err := in.Setns(target.Pidfd, "container", joinable); err != nil {

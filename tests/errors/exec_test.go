@@ -1,10 +1,10 @@
 package errors
 
 import (
+	"encoding/json"
 	"path/filepath"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-
 )
 
 // execs are the rows of exec, whose own failures have an exit code of their
@@ -65,10 +65,20 @@ func execs() []row {
 		file("exec with a process.json with a limit that does not exist", `{"args": ["true"], "cwd": "/", "rlimits": [{"type": "RLIMIT_X"}]}`,
 			`$DIR/process.json: rlimits[0].type: "RLIMIT_X": not a resource limit`),
 		file("exec with a process.json with capabilities that do not fit", `{"args": ["true"], "cwd": "/", "capabilities": {"effective": ["CAP_KILL"]}}`,
-			`$DIR/process.json: capabilities.effective: CAP_KILL: not in process.capabilities.permitted`),
+			`$DIR/process.json: capabilities.effective: "CAP_KILL": not in process.capabilities.permitted`),
 		{input: "exec where config.json has no process any more", call: args("exec $ID true"), code: own, prep: func(p *place) {
 			running(p)
 			p.spec(func(s *specs.Spec) { s.Process = nil })
 		}, want: "config.json: process: missing, and so nothing to derive one from: use --process"},
 	}
+}
+
+// first is the pid of the container's first process.
+func (p *place) first() int {
+	p.Helper()
+	var state struct{ Pid int }
+	if err := json.Unmarshal([]byte(p.call(call{args: []string{"state", p.id}}).stdout), &state); err != nil {
+		p.Fatal(err)
+	}
+	return state.Pid
 }

@@ -1,6 +1,7 @@
 package errors
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -64,6 +65,11 @@ func made(p *place) {
 func running(p *place) {
 	made(p)
 	p.ok("start", p.id)
+	stat := fmt.Sprintf("/proc/%d/stat", p.first())
+	drive.Eventually(p, "the process sleeps", func() bool {
+		data, _ := os.ReadFile(stat)
+		return strings.Contains(string(data), "(sleep) S")
+	})
 }
 
 // stopped leaves a stopped container.

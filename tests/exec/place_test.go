@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
@@ -32,7 +33,15 @@ func (b *box) detached(flags ...string) int {
 	if err != nil {
 		b.Fatal(err)
 	}
+	b.Cleanup(func() { reap(pid) })
 	return pid
+}
+
+// reap ends a process that was left to the test, as an engine would: the init
+// of a pid namespace cannot end while one of its processes has not been reaped.
+func reap(pid int) {
+	_ = unix.Kill(pid, unix.SIGKILL)
+	_, _ = unix.Wait4(pid, nil, 0, nil)
 }
 
 // TestNamespaces: a process is in the namespaces of the first one, whether
@@ -133,6 +142,17 @@ func TestSubCgroup(t *testing.T) {
 	}
 	for _, controller := range all {
 		mkdir(controller, "all")
+		if controller == "cpuset" { // which takes no process before it has both
+			dir := drive.Cgroup(t, b.pid, controller)
+			for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+				if err := os.WriteFile(filepath.Join(dir, "all", name), []byte(read(t, filepath.Join(dir, name))), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	if os.Getenv("RUNTIME") != "" {
+		_ = os.Mkdir(filepath.Join("/sys/fs/cgroup/unified", b.id, "all"), 0o755) // mocker goes without
 	}
 	pid = b.detached("--cgroup", "/all")
 	for _, controller := range []string{"memory", "pids", "cpu"} {
