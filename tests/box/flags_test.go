@@ -77,7 +77,7 @@ func TestFlags(t *testing.T) {
 		{"", "ls /proc/self/fd | wc -l", "4"},                     // and the directory itself
 		{"--tty=false", "tty", "not a tty"},
 	} {
-		r := drive.Exec(t, drive.Mocker(t), append(append([]string{"run", "--network", "none"}, strings.Fields(row.flags)...), "busybox", "sh", "-c", row.script)...)
+		r := box(t, append(strings.Fields(row.flags), "busybox", "sh", "-c", row.script)...)
 		if got := strings.TrimSpace(r.Stdout); got != row.want || r.Stderr != "" {
 			t.Errorf("%s: %s: %v\nwant %s", row.flags, row.script, r, row.want)
 		}

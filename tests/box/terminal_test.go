@@ -33,7 +33,7 @@ func TestTerminal(t *testing.T) {
 func TestKeyboard(t *testing.T) {
 	drive.NeedRoot(t)
 	before := drive.TakeSnapshot(t)
-	term := drive.OnTerminal(t, "sh", "-c", inPath(t)+"exec mocker run --network none sh")
+	term := drive.OnTerminal(t, "sh", "-c", inPath(t)+"exec mocker run --network none --name "+newName(t)+" sh")
 	term.Expect("/ # ")
 	term.Type("stty size\r")
 	term.Expect("24 80\r\n")

@@ -29,10 +29,11 @@ func mocker(t testing.TB, args ...string) drive.Result {
 	return drive.Exec(t, drive.Mocker(t), args...)
 }
 
-// box runs a box without a network, which takes less time, to its end.
+// box runs a box without a network, which takes less time, to its end. It
+// has a name, so that it goes even if the test has failed.
 func box(t testing.TB, args ...string) drive.Result {
 	t.Helper()
-	return mocker(t, append([]string{"run", "--network", "none"}, args...)...)
+	return mocker(t, append([]string{"run", "--network", "none", "--name", newName(t)}, args...)...)
 }
 
 // printed is what a box that must succeed prints.
