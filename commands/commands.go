@@ -59,8 +59,8 @@ type env struct {
 }
 
 // Main carries out one command line (args[0] is the program) and returns the
-// exit code: 0, 1 when mocker itself failed, or for run the status of the
-// container's process.
+// exit code: 0, 1 when mocker itself failed (125 to 127 for run with an
+// image), or for run the status of the container's process.
 func Main(args []string, build Build, streams Streams) int {
 	started := time.Now()
 	globals := Peek(args)
