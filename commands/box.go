@@ -31,30 +31,50 @@ const (
 
 // boxFlags are the flags of run that say what a config.json would.
 func boxFlags() []cli.Flag {
-	list := func(usage, name string, aliases ...string) *cli.StringSliceFlag {
-		return &cli.StringSliceFlag{Name: name, Aliases: aliases, Usage: usage}
+	const category = "With an image, as with docker:"
+	text := func(name, alias, value, usage string) cli.Flag {
+		f := &cli.StringFlag{Category: category, Name: name, Value: value, Usage: usage}
+		if alias != "" {
+			f.Aliases = []string{alias}
+		}
+		return f
 	}
-	flags := []cli.Flag{
-		option("read stdin; with =false there is nothing to read", "interactive", "i"),
-		option("give it a terminal; with =false never. Else it has one if stdin and stdout are terminals", "tty", "t"),
-		&cli.StringFlag{Name: "name", Usage: "the container's `ID`, which is random otherwise"},
-		option("delete the container when its process has ended, as is the default", "rm"),
-		&cli.StringFlag{Name: "memory", Aliases: []string{"m"}, Value: boxMemory, Usage: "allow `SIZE` of memory: 512m, 1g; 0 is no limit"},
-		&cli.StringFlag{Name: "cpus", Value: boxCPUs, Usage: "allow the time of `N` CPUs: 0.5, 2; 0 is no limit"},
-		&cli.Int64Flag{Name: "pids-limit", Value: boxPids, Usage: "allow `N` processes and threads; 0 is no limit"},
-		list("set a variable: `NAME=VALUE`, or NAME to pass the caller's on", "env", "e"),
-		list("mount a file or directory, `HOST:CONTAINER[:ro]`; HOST is a path, begins with / or ., and is made if it is missing", "volume", "v"),
-		&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Value: "/", Usage: "start in `DIR`, which is made if it is missing"},
-		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Value: "root", DefaultText: "root", Usage: "run as `USER[:GROUP]`, names of the image's or numbers"},
-		&cli.StringFlag{Name: "hostname", Value: "mocker", Usage: "the container's host `NAME` (-h is help)"},
-		&cli.StringFlag{Name: "network", Aliases: []string{"net"}, Value: "veth", Usage: "`veth`: an address of its own and the host as router; none: lo alone; host: that of the host"},
-		option("make the root file system read-only", "read-only"),
-		list("add the capability `CAP`, or ALL", "cap-add"),
-		list("drop the capability `CAP`, or ALL", "cap-drop"),
-		list("put `NAME=VALUE` into the container's state; mocker.network.subnet=10.1.0.0/16 chooses its network", "annotation"),
+	list := func(usage, name string, aliases ...string) cli.Flag {
+		return listFlag{&cli.StringSliceFlag{Category: category, Name: name, Aliases: aliases, Usage: usage}}
 	}
-	return flags
+	yes := func(usage, name string, aliases ...string) cli.Flag {
+		f := option(usage, name, aliases...)
+		f.Category = category
+		return f
+	}
+	return []cli.Flag{
+		yes("read stdin, as is the default but with --detach; =false: there is nothing to read", "interactive", "i"),
+		yes("give it a terminal, as is the default where stdin and stdout are terminals; =false: never", "tty", "t"),
+		yes("delete the container when its process has ended, as is the default", "rm"),
+		text("name", "", "", "the container's `ID`; a random one otherwise"),
+		text("memory", "m", boxMemory, "allow `SIZE` of memory: 512m, 2g; 0: no limit"),
+		text("cpus", "", boxCPUs, "allow the time of `N` CPUs: 0.5, 2; 0: no limit"),
+		&cli.Int64Flag{Category: category, Name: "pids-limit", Value: boxPids, Usage: "allow `N` processes and threads; 0: no limit"},
+		list("set a `VARIABLE`, NAME=VALUE; NAME alone passes the caller's on", "env", "e"),
+		list("mount a `VOLUME`, HOST:CONTAINER[:ro]: a file or directory by its path, which begins with / or . and is made if it is missing", "volume", "v"),
+		text("workdir", "w", "/", "start in `DIR`, which is made if it is missing"),
+		text("user", "u", "root", "run as `USER`[:GROUP], numbers or names of the image's"),
+		text("hostname", "", "mocker", "call the container `NAME` (-h is help)"),
+		text("network", "net", "veth", "veth: a `NETWORK` behind the host; none: lo alone; host: that of the host"),
+		yes("make the root file system read-only", "read-only"),
+		list("give the capability `CAP`, or ALL", "cap-add"),
+		list("take the capability `CAP` away, or ALL", "cap-drop"),
+		list("put `NAME=VALUE` into the state; mocker.network.subnet=10.1.0.0/16 chooses the network", "annotation"),
+	}
 }
+
+// listFlag is a flag that may be given several times, by its name and its
+// alias in turn. cli refuses that of flags that it knows to have an alias;
+// both names set one list, so that there is nothing to refuse.
+type listFlag struct{ *cli.StringSliceFlag }
+
+// Names leaves the alias out.
+func (f listFlag) Names() []string { return []string{f.Name} }
 
 // bundleForm decides which of the two forms of run a command line has.
 func bundleForm(c *cli.Context) bool {
@@ -73,7 +93,7 @@ func bundleForm(c *cli.Context) bool {
 func refuseBoxFlags(c *cli.Context) error {
 	for _, flag := range boxFlags() {
 		name := flag.Names()[0]
-		if !c.IsSet(name) || name == "rm" {
+		if name == "rm" || !c.IsSet(name) && len(c.StringSlice(name)) == 0 {
 			continue
 		}
 		if c.IsSet("bundle") {

@@ -65,8 +65,8 @@ type env struct {
 }
 
 // Main carries out one command line (args[0] is the program) and returns the
-// exit code: 0, 1 when mocker itself failed (255 for exec), or for run and exec
-// the status of the container's process.
+// exit code: 0, 1 when mocker itself failed (255 for exec, 125 to 127 for run
+// with an image), or for run and exec the status of the container's process.
 func Main(args []string, build Build, streams Streams) int {
 	started := time.Now()
 	globals := Peek(args)

@@ -18,7 +18,7 @@ func (e *env) runVerb() *cli.Command {
 		Name:      "run",
 		Usage:     "create and start a container",
 		ArgsUsage: "<container-id>",
-		UsageText: "mocker run [options] --bundle DIR <container-id>\n   mocker run [options] [image] [command] [argument...]",
+		UsageText: "mocker run [options] --bundle DIR <container-id>\nmocker run [options] [image] [command] [argument...]",
 		Description: `run creates a container, starts it, waits for its process, deletes the
 container and exits with the status of the process, or 128 and the number of
 the signal that ended it. Signals are passed on to the process; with a terminal

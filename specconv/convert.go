@@ -7,7 +7,7 @@
 // silence; sections for other platforms are ignored, as the specification
 // says. The only looks at the machine are stats of the bundle, of root.path
 // and of namespaces that are joined by path; nothing here needs root or
-// changes anything, but for Write and Busybox, which write a bundle.
+// changes anything, but for Write, Busybox and Box, which write a bundle.
 package specconv
 
 import (

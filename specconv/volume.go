@@ -116,22 +116,30 @@ func makeDirs(volumes []volume) (undo func(), err error) {
 		}
 	}
 	for i := range volumes {
-		var missing []string
-		for dir := volumes[i].source; ; dir = filepath.Dir(dir) {
-			// Not Lstat: a link to nothing cannot be mounted, and is not ours.
-			if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-				break
-			}
-			missing = append(missing, dir)
-		}
-		for _, dir := range slices.Backward(missing) {
-			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-				undo()
-				return nil, fmt.Errorf("make volume %s: %w", volumes[i].source, err)
-			} else if err == nil {
-				made = append(made, dir)
-			}
+		more, err := makeDirAll(volumes[i].source)
+		made = append(made, more...)
+		if err != nil {
+			undo()
+			return nil, fmt.Errorf("volume %s: %w", volumes[i].source, bare(err))
 		}
 	}
 	return undo, nil
+}
+
+// makeDirAll makes a directory and those above it where nothing is, and gives
+// those that it made, outer ones first.
+func makeDirAll(dir string) (made []string, err error) {
+	// A link to nothing is there for Mkdir, and is not for the mount.
+	if _, err = os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if made, err = makeDirAll(filepath.Dir(dir)); err != nil {
+		return made, err
+	}
+	if err = os.Mkdir(dir, 0o755); err == nil {
+		made = append(made, dir)
+	} else if st, statErr := os.Stat(dir); statErr == nil && st.IsDir() {
+		err = nil // somebody else has made it
+	}
+	return made, err
 }

@@ -63,7 +63,7 @@ func (c containerd) paused(t *testing.T) {
 	}
 	c.ok("task", "pause", "box")
 	c.ok("task", "kill", "--signal", "KILL", "box")
-	c.stopped("box", 137)
+	c.stopped(137)
 	c.ok("container", "rm", "box")
 	c.gone()
 }

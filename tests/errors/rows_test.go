@@ -34,6 +34,7 @@ func parts() []part {
 		{"Hooks", hooks()},
 		{"Not built yet", unbuilt()},
 		{"`spec --busybox` and the network hook", busybox()},
+		{"`run` with an image", images()},
 	}
 }
 
