@@ -1,7 +1,6 @@
 package commands
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,7 +75,9 @@ func hostPS(options []string) (string, error) {
 	out, err := exec.Command(path, options...).Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return "", fmt.Errorf("run ps %s: %w: %s", strings.Join(options, " "), err, bytes.TrimSpace(exit.Stderr))
+		// The rest of it is how to call ps.
+		said, _, _ := strings.Cut(strings.TrimSpace(string(exit.Stderr)), "\n")
+		return "", fmt.Errorf("run ps %s: %w: %s", strings.Join(options, " "), err, said)
 	}
 	if err != nil {
 		return "", fmt.Errorf("run ps %s: %w", strings.Join(options, " "), err)
