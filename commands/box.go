@@ -76,6 +76,12 @@ type listFlag struct{ *cli.StringSliceFlag }
 // Names leaves the alias out.
 func (f listFlag) Names() []string { return []string{f.Name} }
 
+// given reports whether a flag, which may be a listFlag, is on the command
+// line.
+func given(c *cli.Context, name string) bool {
+	return c.IsSet(name) || len(c.StringSlice(name)) != 0
+}
+
 // bundleForm decides which of the two forms of run a command line has.
 func bundleForm(c *cli.Context) bool {
 	if c.IsSet("bundle") {
@@ -93,7 +99,7 @@ func bundleForm(c *cli.Context) bool {
 func refuseBoxFlags(c *cli.Context) error {
 	for _, flag := range boxFlags() {
 		name := flag.Names()[0]
-		if name == "rm" || !c.IsSet(name) && len(c.StringSlice(name)) == 0 {
+		if name == "rm" || !given(c, name) {
 			continue
 		}
 		if c.IsSet("bundle") {

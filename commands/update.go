@@ -224,7 +224,7 @@ func size(text string, to **int64) error {
 	n := int64(-1)
 	if text != "-1" {
 		var err error
-		if n, err = parseSize(text); err != nil {
+		if n, err = specconv.ParseSize(text); err != nil {
 			return err
 		}
 		if n == 0 {
