@@ -117,12 +117,16 @@ func (p *Process) enter(st *state.State) error {
 			return fmt.Errorf("session keyring: %w", err)
 		}
 	}
+	uids, err := p.checkIDs()
+	if err != nil {
+		return err
+	}
 	root, err := p.in.Openat2(unix.AT_FDCWD, "/", unix.O_PATH|unix.O_DIRECTORY, 0, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(root)
-	if err := p.terminal(root); err != nil {
+	if err := p.terminal(root, uids); err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
 	if err := lookUp(p.in, root, &p.last, p.opts.Debugf); err != nil {
@@ -131,14 +135,29 @@ func (p *Process) enter(st *state.State) error {
 	return nil
 }
 
+// checkIDs makes sure that the process can take on its ids, and gives the map
+// of the user ids.
+func (p *Process) checkIDs() (config.IDMap, error) {
+	uids, gids, err := namespaces.Maps(p.in.PID)
+	if err != nil {
+		return nil, err
+	}
+	cfg := p.last.Process
+	if !uids.Has(cfg.UID) {
+		return nil, fmt.Errorf("user %d: not mapped in the container's user namespace", cfg.UID)
+	}
+	for _, gid := range append([]uint32{cfg.GID}, cfg.Groups...) {
+		if !gids.Has(gid) {
+			return nil, fmt.Errorf("group %d: not mapped in the container's user namespace", gid)
+		}
+	}
+	return uids, nil
+}
+
 // terminal gives the process a terminal of the container, if it wants one,
 // else the streams that mocker has.
-func (p *Process) terminal(root int) error {
+func (p *Process) terminal(root int, uids config.IDMap) error {
 	if !p.last.Process.Terminal {
-		uids, _, err := namespaces.Maps(p.in.PID)
-		if err != nil {
-			return err
-		}
 		return process.FixStdio(p.in, p.last, uids)
 	}
 	master, slave, err := rootfs.Terminal(p.in, root)
