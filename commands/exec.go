@@ -60,9 +60,6 @@ func (e *env) exec(c *cli.Context) error {
 	if err := wantArgs(c, 1, c.NArg()); err != nil {
 		return err
 	}
-	if err := needRoot("exec"); err != nil {
-		return err
-	}
 	opts, err := e.execOptions(c)
 	if err != nil {
 		return err

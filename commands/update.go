@@ -110,9 +110,6 @@ func (e *env) update(c *cli.Context) error {
 			return fmt.Errorf("--%s: %s", f[0], f[1])
 		}
 	}
-	if err := needRoot("update"); err != nil {
-		return err
-	}
 	container, err := e.open(c.Args().First())
 	if err != nil {
 		return err

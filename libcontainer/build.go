@@ -32,6 +32,13 @@ func (n *creation) birth() error {
 		return err
 	}
 	in, err := bear(namespaces.AtBirth(n.cfg), n.cgroup)
+	if errors.Is(err, unix.EACCES) {
+		if err := n.cgroup.Forgo(err); err != nil {
+			return err
+		}
+		n.st.CgroupPaths = nil
+		in, err = bear(namespaces.AtBirth(n.cfg), n.cgroup)
+	}
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type CreateOptions struct {
 	ConsoleSocket string      // AF_UNIX socket that receives the terminal; "": see Container.Console
 	NoPivot       bool        // move the root instead of pivot_root(2)
 	NoNewKeyring  bool        // keep the caller's session keyring
+	Rootless      bool        // go without cgroups that may not be made, unless limits are asked for
 	PreserveFDs   int         // fds from 3 on that the process inherits
 	NoInput       bool        // stdin of a process without a terminal is the null device
 	LogOutput     bool        // its output goes to the file "log" in its own bundle
@@ -200,6 +201,9 @@ func (n *creation) makeBundle() (err error) {
 			return err
 		}
 	}
+	if err := checkUser(n.cfg); err != nil {
+		return err
+	}
 	n.st = &state.State{
 		Version: n.cfg.Version, ID: n.opts.ID, Bundle: n.cfg.Bundle, Rootfs: n.cfg.Rootfs.Path,
 		Created: time.Now().UTC(), Owner: state.UserName(os.Getuid()), Stage: state.Creating,
@@ -216,7 +220,7 @@ func (n *creation) makeBundle() (err error) {
 }
 
 func (n *creation) makeCgroup() error {
-	cg, err := cgroups.Open(n.cfg.Cgroup, n.opts.ID)
+	cg, err := cgroups.Open(n.cfg.Cgroup, n.opts.ID, n.opts.Rootless)
 	if err != nil {
 		return err
 	}
@@ -229,5 +233,6 @@ func (n *creation) makeCgroup() error {
 		return err
 	}
 	n.cgroup = cg
+	n.st.CgroupPaths = cg.Paths() // some may be gone without
 	return nil
 }

@@ -90,6 +90,17 @@ func Ensure(root string) error {
 	return fmt.Errorf("seal mocker's own binary: %w", errors.Join(errs...))
 }
 
+// Needed reports whether a root in a container could write the binary: the
+// one that is root outside, or an ordinary user whose own file it is.
+func Needed() bool {
+	uid := os.Geteuid()
+	if uid == 0 {
+		return true
+	}
+	var st unix.Stat_t
+	return unix.Stat(exe, &st) != nil || int(st.Uid) == uid || unix.Access(exe, unix.W_OK) == nil
+}
+
 // Path is the path of the binary that was started, before it was sealed:
 // the path that a hook or another process can be given.
 func Path() (string, error) {

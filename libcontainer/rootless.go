@@ -1,0 +1,28 @@
+package libcontainer
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/state"
+)
+
+// Unprivileged reports whether mocker runs without the rights of the
+// machine's root: as an ordinary user, or as the root of a user namespace.
+func Unprivileged() bool { return os.Geteuid() != 0 || state.InUserNamespace() }
+
+// UserRoot is where the states of the calling user's containers are kept
+// unless mocker is told otherwise: DefaultRoot for the machine's root.
+func UserRoot() string { return state.UserRoot() }
+
+// checkUser refuses what only root can have. Without a user namespace every
+// step would fail, and none would say why.
+func checkUser(cfg *config.Config) error {
+	if os.Geteuid() == 0 || cfg.Has(unix.CLONE_NEWUSER) {
+		return nil
+	}
+	return errors.New("config.json: linux.namespaces: an ordinary user needs a user namespace (mocker spec --rootless writes one)")
+}
