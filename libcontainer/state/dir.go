@@ -240,14 +240,14 @@ func (d *Dir) Remove() error {
 }
 
 // Tidy removes what a Reserve or a Remove that was killed has left below the
-// root besides containers, and the default root itself when it is empty:
+// root besides containers, and a default root itself when it is empty:
 // nobody else's, it goes with the last container.
 func Tidy(root string) {
 	if checkRoot(root) != nil {
 		return
 	}
 	sweep(root)
-	if root == DefaultRoot {
+	if root == DefaultRoot || root == UserRoot() {
 		_ = os.Remove(root)
 	}
 }
