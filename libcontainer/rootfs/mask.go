@@ -57,7 +57,8 @@ func (r *Root) mask(place int) error {
 // openNull opens the null device of the host, by the parent: the container's
 // may be anything (CVE-2025-31133). Read-only, which a device can be written
 // to in spite of: else a chmod of the masked file would be one of the host's
-// /dev/null.
+// /dev/null. And private, or what the container mounts on it would show up
+// on the host's.
 func openNull() (int, error) {
 	fd, err := unix.Open("/dev/null", unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -73,7 +74,10 @@ func openNull() (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("open_tree /dev/null: %w", err)
 	}
-	sealed := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC}
+	sealed := unix.MountAttr{
+		Attr_set:    unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC,
+		Propagation: unix.MS_PRIVATE,
+	}
 	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &sealed); err != nil {
 		unix.Close(tree)
 		return -1, fmt.Errorf("mount_setattr /dev/null: %w", err)
