@@ -33,14 +33,29 @@ type Streams struct {
 	In, Out, Err *os.File
 }
 
-// ownFailure is the exit code of everything that mocker itself could not do.
-const ownFailure = 1
+// ownFailure is the exit code of what mocker itself could not do. exec has one
+// of its own, to tell it from what a program of the container could not do.
+func ownFailure(globals Globals) int {
+	if globals.Verb == "exec" {
+		return 255
+	}
+	return 1
+}
 
-// exitStatus is the end of a container's process that run passes on. It is an
+// exitStatus is the end of a container's process that run and exec pass on. It is an
 // error only so that it can travel through the actions: nothing is printed.
 type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// ownError is an error of mocker's own with an exit code other than
+// ownFailure.
+type ownError struct {
+	error
+	code int
+}
+
+func (e *ownError) Unwrap() error { return e.error }
 
 // env is what the actions of one call of mocker share.
 type env struct {
@@ -50,8 +65,8 @@ type env struct {
 }
 
 // Main carries out one command line (args[0] is the program) and returns the
-// exit code: 0, 1 when mocker itself failed, or for run the status of the
-// container's process.
+// exit code: 0, 1 when mocker itself failed (255 for exec, 125 to 127 for run
+// with an image), or for run and exec the status of the container's process.
 func Main(args []string, build Build, streams Streams) int {
 	started := time.Now()
 	globals := Peek(args)
@@ -74,7 +89,11 @@ func Main(args []string, build Build, streams Streams) int {
 	}
 	if err != nil {
 		e.report.fail(err)
-		return ownFailure
+		var own *ownError
+		if errors.As(err, &own) {
+			return own.code
+		}
+		return ownFailure(globals)
 	}
 	return 0
 }
@@ -83,7 +102,7 @@ func Main(args []string, build Build, streams Streams) int {
 // returns the exit code.
 func Fail(globals Globals, streams Streams, err error) int {
 	newReporter(globals, streams.Err).fail(err)
-	return ownFailure
+	return ownFailure(globals)
 }
 
 func printVersion(out *os.File, build Build) {
@@ -117,8 +136,11 @@ docker call it in place of runc; it is as easily called by hand:
     mocker run --bundle /tmp/box box1
 
 "mocker help VERB" explains a verb and gives an example.`,
-		Flags:           globalFlags(),
-		Commands:        e.verbs(),
+		Flags:    globalFlags(),
+		Commands: e.verbs(),
+		// A comma in a value is the value's own: --env LIST=a,b.
+		DisableSliceFlagSeparator: true,
+
 		HideHelpCommand: true, // help is a verb of ours, with our errors
 		Writer:          e.streams.Out,
 		ErrWriter:       e.streams.Err,
@@ -149,9 +171,15 @@ func (e *env) verbs() []*cli.Command {
 		e.createVerb(),
 		e.startVerb(),
 		e.runVerb(),
+		e.execVerb(),
 		e.stateVerb(),
 		e.listVerb(),
 		e.killVerb(),
+		e.psVerb(),
+		e.eventsVerb(),
+		e.updateVerb(),
+		e.pauseVerb(),
+		e.resumeVerb(),
 		e.deleteVerb(),
 		e.hookVerb(),
 		e.helpVerb(),

@@ -65,7 +65,6 @@ func TestRefusals(t *testing.T) {
 		{"stat", `unknown command "stat" (did you mean start or state?)`},
 		{"creat x", `unknown command "creat" (did you mean create?)`},
 		{"frobnicate", `unknown command "frobnicate" (see "mocker --help")`},
-		{"exec x sh", `command "exec" is not built yet (see "mocker --help")`},
 		{"checkpoint --help", `command "checkpoint" is not built yet (see "mocker --help")`},
 		{"help stat", `unknown command "stat" (did you mean start or state?)`},
 		{"help a b", `"help" requires a maximum of 1 argument(s) (usage: mocker help [verb])`},
@@ -76,7 +75,8 @@ func TestRefusals(t *testing.T) {
 		{"create --preserve-fds -1 y", `--preserve-fds -1: must not be negative`},
 		{"create", `"create" requires exactly 1 argument(s) (usage: mocker create <container-id>)`},
 		{"create a b", `"create" requires exactly 1 argument(s) (usage: mocker create <container-id>)`},
-		{"run", `"run" requires exactly 1 argument(s) (usage: mocker run <container-id>)`},
+		{"run", `"run" requires a minimum of 1 argument(s) (usage: mocker run [--bundle DIR] <container-id>, or mocker run [image] [command]...)`},
+		{"run --bundle b x y", `"run" requires exactly 1 argument(s) (usage: mocker run <container-id>)`},
 		{"start", `"start" requires exactly 1 argument(s) (usage: mocker start <container-id>)`},
 		{"state", `"state" requires exactly 1 argument(s) (usage: mocker state <container-id>)`},
 		{"delete", `"delete" requires exactly 1 argument(s) (usage: mocker delete <container-id>)`},
@@ -86,6 +86,14 @@ func TestRefusals(t *testing.T) {
 		{"spec a", `"spec" requires exactly 0 argument(s) (usage: mocker spec)`},
 		{"hook", `"hook" requires exactly 1 argument(s) (usage: mocker hook <hook>)`},
 		{"hook dns", `unknown hook "dns" (there is: network)`},
+		{"ps", `"ps" requires a minimum of 1 argument(s) (usage: mocker ps <container-id> [ps options])`},
+		{"pause", `"pause" requires exactly 1 argument(s) (usage: mocker pause <container-id>)`},
+		{"resume a b", `"resume" requires exactly 1 argument(s) (usage: mocker resume <container-id>)`},
+		{"update", `"update" requires exactly 1 argument(s) (usage: mocker update <container-id>)`},
+		{"update --mem-bw-schema MB:0=20 x", `--mem-bw-schema: Intel RDT is not supported`},
+		{"update --memroy 5m x", `update: flag provided but not defined: -memroy (did you mean --memory?)`},
+		{"events", `"events" requires exactly 1 argument(s) (usage: mocker events <container-id>)`},
+		{"events --interval -1s x", `--interval -1s: must be greater than 0`},
 		{"kill x FOO", `unknown signal "FOO"`},
 		{"list -f xml", `list --format "xml": want table or json`},
 		{"spec --rootless", `spec --rootless: rootless containers are not built yet`},
@@ -109,7 +117,7 @@ func TestRefusals(t *testing.T) {
 // TestUnknownContainer: the texts that callers search for, and ids that look
 // like something else to a command line parser.
 func TestUnknownContainer(t *testing.T) {
-	for _, line := range []string{"state nope", "start nope", "kill nope", "kill nope 9", "delete nope", "state help", "state h", "state bundle"} {
+	for _, line := range []string{"state nope", "start nope", "kill nope", "kill nope 9", "delete nope", "pause nope", "resume nope", "ps nope", "ps nope aux", "events nope", "update nope", "state help", "state h", "state bundle"} {
 		t.Run(line, func(t *testing.T) {
 			got := call(t, strings.Fields(line)...)
 			if got.code != 1 || got.out != "" || !strings.Contains(got.stderr, "container does not exist") {
@@ -152,7 +160,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("mocker %s: got %+v", line, got)
 		}
 	}
-	for _, verb := range []string{"spec", "create", "start", "run", "state", "list", "kill", "delete", "hook"} {
+	for _, verb := range []string{"spec", "create", "start", "run", "state", "list", "kill", "delete", "hook", "pause", "resume", "ps", "update", "events"} {
 		for _, line := range []string{"help " + verb, verb + " --help", verb + " -h"} {
 			got := call(t, strings.Fields(line)...)
 			if got.code != 0 || got.stderr != "" || !strings.Contains(got.out, "mocker "+verb) || !strings.Contains(got.out, "EXAMPLE") {
@@ -238,7 +246,7 @@ func TestSpecRefusesToOverwrite(t *testing.T) {
 
 // TestNotRoot starts the test binary as another user.
 func TestNotRoot(t *testing.T) {
-	for _, line := range []string{"create x", "run x", "start x", "kill x", "delete --force x"} {
+	for _, line := range []string{"create x", "run x", "start x", "kill x", "delete --force x", "pause x", "resume x", "update x"} {
 		// /proc/self/exe, because the directory of the test binary is closed
 		// to other users.
 		cmd := exec.Command("/proc/self/exe", strings.Fields(line)...)

@@ -14,8 +14,8 @@ func (e *env) deleteVerb() *cli.Command {
 		Usage:     "delete a container and all it holds",
 		ArgsUsage: "<container-id>",
 		Description: `delete removes a container that is stopped or was never started: its cgroup,
-its state, and with its poststop hooks its network. The bundle stays, and is
-not needed any more.
+its state, and with its poststop hooks its network. The bundle stays, and is not
+needed any more; the one that run has made of an image goes too.
 
 EXAMPLE
     mocker kill box1 KILL

@@ -29,7 +29,7 @@ type Globals struct {
 // EntersContainer reports whether the verb brings mocker's own process into a
 // container, so that the container could get at its binary.
 func (g Globals) EntersContainer() bool {
-	return g.Args && (g.Verb == "create" || g.Verb == "run")
+	return g.Args && (g.Verb == "create" || g.Verb == "run" || g.Verb == "exec")
 }
 
 // Peek reads the global flags and the verb of a command line (args[0] is the

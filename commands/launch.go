@@ -35,14 +35,18 @@ func (e *env) launch(c *cli.Context, detached bool) (*libcontainer.Container, er
 	if err != nil {
 		return nil, err
 	}
-	for _, warning := range cfg.Warnings {
-		e.report.debugf("%s", warning)
-	}
+	e.logWarnings(cfg)
 	terminal := cfg.Process != nil && cfg.Process.Terminal
 	if err := checkConsole(detached, terminal, opts.ConsoleSocket); err != nil {
 		return nil, err
 	}
 	return libcontainer.Create(cfg, opts)
+}
+
+func (e *env) logWarnings(cfg *config.Config) {
+	for _, warning := range cfg.Warnings {
+		e.report.debugf("%s", warning)
+	}
 }
 
 func (e *env) createOptions(c *cli.Context) (libcontainer.CreateOptions, error) {

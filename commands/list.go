@@ -37,7 +37,7 @@ func (e *env) list(c *cli.Context) error {
 	if format != "table" && format != "json" {
 		return fmt.Errorf("list --format %q: want table or json", format)
 	}
-	states, err := libcontainer.List(e.globals.Root)
+	states, err := libcontainer.List(e.globals.Root, e.report.warn)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,30 +18,72 @@ func (e *env) runVerb() *cli.Command {
 		Name:      "run",
 		Usage:     "create and start a container",
 		ArgsUsage: "<container-id>",
+		UsageText: "mocker run [options] --bundle DIR <container-id>\nmocker run [options] [image] [command] [argument...]",
 		Description: `run creates a container, starts it, waits for its process, deletes the
 container and exits with the status of the process, or 128 and the number of
 the signal that ended it. Signals are passed on to the process; with a terminal
 the keyboard is the container's.
 
+With --bundle, or one word and a config.json in the current directory, the word
+is a container id. Otherwise a first word that is a busybox applet, is no
+directory and has neither ":" nor "/" is the command; any other first word names
+the image: a directory is a root file system, used in place; busybox is built
+in; and any other name runs on the busybox root, with a line on stderr that says
+so. Without a command it is a shell. What follows the first word belongs to the
+command.
+
+An image gets a bundle of its own, which goes with the container; what is
+written to volumes stays. The flags that are not about a bundle are docker's.
+Detached, run prints the id and the output goes to the file log in that bundle
+(see "mocker state"). Where docker exits with 125, 126 or 127, so does run.
+
 EXAMPLE
     mocker spec --busybox --bundle /tmp/box
-    mocker run --bundle /tmp/box box1`,
-		Flags: append(launchFlags(),
-			option("return once the process has started", "detach", "d"),
-			option("do not delete the container when its process has ended", "keep"),
-			option("accepted for callers of runc: mocker never becomes a subreaper", "no-subreaper"),
-		),
-		Action: e.run,
+    mocker run --bundle /tmp/box box1
+
+    mocker run sh
+    mocker run ubuntu:latest /bin/echo "Hello from container"
+    mocker run --memory 512m --volume ./data:/data:ro busybox ls -l /data`,
+		UseShortOptionHandling: true, // docker run -it
+		Flags:                  runFlags(),
+		Action:                 e.run,
 	}
 }
 
+func runFlags() []cli.Flag {
+	both := append(launchFlags(),
+		option("return once the process has started", "detach", "d"),
+		option("do not delete the container when its process has ended", "keep"),
+		option("accepted for callers of runc: mocker never becomes a subreaper", "no-subreaper"),
+	)
+	return append(both, boxFlags()...)
+}
+
 func (e *env) run(c *cli.Context) error {
-	if err := wantArgs(c, 1, 1); err != nil {
-		return err
+	if c.NArg() == 0 {
+		return errors.New(`"run" requires a minimum of 1 argument(s) (usage: mocker run [--bundle DIR] <container-id>, or mocker run [image] [command]...)`)
 	}
 	if err := needRoot("run"); err != nil {
 		return err
 	}
+	if c.Bool("rm") && c.Bool("keep") {
+		return errors.New("--rm and --keep contradict each other")
+	}
+	if !bundleForm(c) {
+		return boxError(e.stay(c, e.launchBox))
+	}
+	if err := wantArgs(c, 1, 1); err != nil {
+		return err
+	}
+	if err := refuseBoxFlags(c); err != nil {
+		return err
+	}
+	return e.stay(c, e.launch)
+}
+
+// stay launches a container, starts it and, unless it is detached, stays with
+// it to its end.
+func (e *env) stay(c *cli.Context, launch func(*cli.Context, bool) (*libcontainer.Container, error)) error {
 	detached := c.Bool("detach")
 	var signals chan os.Signal
 	if !detached {
@@ -49,12 +92,16 @@ func (e *env) run(c *cli.Context) error {
 		// also interrupt a create; the others wait for the process.
 		signals = catchSignals()
 	}
-	container, err := e.launch(c, detached)
+	container, err := launch(c, detached)
 	if err != nil {
 		return err
 	}
 	defer container.Close()
 	status, err := e.follow(container, signals)
+	if detached && err == nil && !bundleForm(c) {
+		_, err = fmt.Fprintln(e.streams.Out, container.ID())
+		return err
+	}
 	if c.Bool("keep") || (detached && err == nil) {
 		return result(status, err)
 	}
@@ -67,13 +114,22 @@ func (e *env) run(c *cli.Context) error {
 	return result(status, errors.Join(err, deleteErr))
 }
 
-// follow starts the container and, unless it is detached (signals is nil),
-// stays with it to its end.
-func (e *env) follow(container *libcontainer.Container, signals <-chan os.Signal) (status int, err error) {
+// process is what mocker can stay with: the first process of a container, or
+// one that has joined it.
+type process interface {
+	Start() error
+	Console() *os.File
+	Signal(sig syscall.Signal) error
+	Wait() (status int, err error)
+}
+
+// follow starts a process and, unless it is detached (signals is nil), stays
+// with it to its end.
+func (e *env) follow(p process, signals <-chan os.Signal) (status int, err error) {
 	if signals == nil {
-		return 0, container.Start()
+		return 0, p.Start()
 	}
-	if master := container.Console(); master != nil {
+	if master := p.Console(); master != nil {
 		// stdin need not be a terminal itself: unlike runc, mocker runs a
 		// shell that a script talks to.
 		session, err := console.Attach(master, e.streams.In, e.streams.Out)
@@ -81,7 +137,7 @@ func (e *env) follow(container *libcontainer.Container, signals <-chan os.Signal
 			return 0, err
 		}
 		// The session has the only master now: it alone decides when the
-		// container's terminal hangs up.
+		// process's terminal hangs up.
 		if err := master.Close(); err != nil {
 			return 0, err
 		}
@@ -89,17 +145,17 @@ func (e *env) follow(container *libcontainer.Container, signals <-chan os.Signal
 		// must come before any error is printed.
 		defer func() { err = errors.Join(err, session.Close()) }()
 	}
-	if err := container.Start(); err != nil {
+	if err := p.Start(); err != nil {
 		return 0, err
 	}
 	done := make(chan struct{})
 	defer close(done)
-	go e.forward(container, signals, done)
-	return container.Wait()
+	go e.forward(p, signals, done)
+	return p.Wait()
 }
 
-// forward passes signals on to the container until done is closed.
-func (e *env) forward(container *libcontainer.Container, signals <-chan os.Signal, done <-chan struct{}) {
+// forward passes signals on to a process until done is closed.
+func (e *env) forward(p process, signals <-chan os.Signal, done <-chan struct{}) {
 	for {
 		select {
 		case <-done:
@@ -109,7 +165,7 @@ func (e *env) forward(container *libcontainer.Container, signals <-chan os.Signa
 			if !ok {
 				continue
 			}
-			if err := container.Signal(number); err != nil {
+			if err := p.Signal(number); err != nil {
 				e.report.debugf("forward signal %d: %v", number, err)
 			}
 		}

@@ -13,8 +13,8 @@ func (e *env) stateVerb() *cli.Command {
 		Usage:     "print the state of a container as JSON",
 		ArgsUsage: "<container-id>",
 		Description: `state prints the state of a container, as the runtime specification defines
-it: status is creating, created, running or stopped, and pid is 0 once it has
-stopped.
+it: status is creating, created, running, paused or stopped, and pid is 0 once
+it has stopped.
 
 EXAMPLE
     mocker state box1`,

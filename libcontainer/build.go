@@ -14,67 +14,82 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/hooks"
+	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
+	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/console"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
-	"github.com/mocker-runtime/mocker/libcontainer/seal"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
 // The steps of a create from the birth on, in the order of create.go.
 
 func (n *creation) birth() error {
-	// The child is born as undumpable as its parent: nobody in the container
-	// may look into it (CVE-2016-9962).
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
-	}
-	b := inside.Birth{Namespaces: namespaces.AtBirth(n.cfg), CgroupFD: -1}
-	cg, err := n.cgroup.FD()
-	if err != nil {
+	if err := undumpable(); err != nil {
 		return err
 	}
-	if cg != nil {
-		defer cg.Close()
-		b.CgroupFD = int(cg.Fd())
-	}
-	in, err := inside.New(b)
+	in, err := bear(namespaces.AtBirth(n.cfg), n.cgroup)
 	if err != nil {
 		return err
 	}
 	n.in, n.c.in = in, in
-	if n.st.Init, err = state.ProcOf(in.PID); err != nil {
-		return err
-	}
 	n.st.Hooked = len(n.cfg.Hooks.Prestart)+len(n.cfg.Hooks.CreateRuntime) > 0
-	if err := n.c.dir.Save(n.st); err != nil {
+	if err := n.saveInit(); err != nil {
 		return err
 	}
-	return n.oomScore()
-}
-
-func (n *creation) oomScore() error {
-	if n.cfg.Process == nil || n.cfg.Process.OOMScoreAdj == nil {
+	if n.cfg.Process == nil {
 		return nil
 	}
-	value := strconv.Itoa(*n.cfg.Process.OOMScoreAdj)
-	file := fmt.Sprintf("/proc/%d/oom_score_adj", n.in.PID)
-	if err := os.WriteFile(file, []byte(value), 0); err != nil {
-		if errors.Is(err, unix.EACCES) {
-			return fmt.Errorf("write %q to oom_score_adj: %w (lowering it takes CAP_SYS_RESOURCE)", value, unix.EACCES)
-		}
-		return fmt.Errorf("write %q to oom_score_adj: %w", value, err)
+	return process.SetOOMScoreAdj(n.in.PID, n.cfg.Process.OOMScoreAdj)
+}
+
+// saveInit writes down which process the container's is.
+func (n *creation) saveInit() error {
+	var err error
+	if n.st.Init, err = state.ProcOf(n.in.PID); err != nil {
+		return err
+	}
+	return n.c.dir.Save(n.st)
+}
+
+// undumpable makes this process, and so every child that it will have, one
+// that nobody in a container may look into (CVE-2016-9962). An ordinary user
+// could then not write the maps of a child: there it is the child that becomes
+// so, when they have been (namespaces.Enter).
+func undumpable() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
 	}
 	return nil
 }
 
+// bear makes a child in new namespaces (CLONE_NEW* flags) and in the v2 part
+// of a cgroup.
+func bear(namespaces uintptr, cg *cgroups.Cgroup) (*inside.Child, error) {
+	b := inside.Birth{Namespaces: namespaces, CgroupFD: -1}
+	dir, err := cg.FD()
+	if err != nil {
+		return nil, err
+	}
+	if dir != nil {
+		defer dir.Close()
+		b.CgroupFD = int(dir.Fd())
+	}
+	return inside.New(b)
+}
+
 // attach lets the child enter its cgroup in the hierarchies that it could not
 // be born into.
-func (n *creation) attach() error {
-	files, err := n.cgroup.Tasks()
+func (n *creation) attach() error { return attach(n.in, n.cgroup) }
+
+func attach(in *inside.Child, cg *cgroups.Cgroup) error {
+	files, err := cg.Tasks()
 	if err != nil {
 		return err
 	}
@@ -84,7 +99,11 @@ func (n *creation) attach() error {
 		}
 	}()
 	for _, f := range files {
-		if err := n.in.Write(int(f.Fd()), f.Name(), "0"); err != nil {
+		err := in.Write(int(f.Fd()), f.Name(), "0")
+		if errors.Is(err, unix.ENOSPC) {
+			return fmt.Errorf("%w (a cpuset without cpus or mems takes no process)", err)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -92,13 +111,15 @@ func (n *creation) attach() error {
 }
 
 func (n *creation) namespaces() error {
-	if err := namespaces.Join(n.in, n.cfg); err != nil {
+	entered, err := namespaces.Enter(n.in, n.cfg)
+	if err != nil {
 		return err
 	}
-	if err := namespaces.UnshareCgroup(n.in, n.cfg); err != nil {
-		return err
+	n.entered = entered
+	if n.in.PID == n.st.Init.PID {
+		return nil
 	}
-	return namespaces.LoopbackUp(n.in, n.cfg)
+	return n.saveInit()
 }
 
 // keyring gives the container a session keyring of its own: the caller's may
@@ -107,7 +128,14 @@ func (n *creation) keyring() error {
 	if n.opts.NoNewKeyring {
 		return nil
 	}
-	_, err := n.in.JoinSessionKeyring("_ses." + n.opts.ID)
+	key, err := n.in.JoinSessionKeyring(keyringName(n.opts.ID))
+	if err == nil {
+		permissions := uint32(ownKeyring)
+		if n.cfg.Has(unix.CLONE_NEWUSER) {
+			permissions |= othersSearch // whose the keyring is depends on when it was made
+		}
+		err = n.in.SetKeyPermissions(key, permissions)
+	}
 	if errors.Is(err, unix.ENOSYS) {
 		return nil // a kernel without keyrings has none to leak
 	}
@@ -117,12 +145,23 @@ func (n *creation) keyring() error {
 	return err
 }
 
+// keyringName is runc's. exec finds the keyring by it.
+func keyringName(id string) string { return "_ses." + id }
+
+// The permissions of the session keyring (keyctl(2), KEYCTL_SETPERM): all for
+// who has it, and for its user what the kernel gives (view, read, link) and
+// to search it, so that a later process can join it.
+const (
+	ownKeyring   = 0x3f1b0000
+	othersSearch = 0x00000008
+)
+
 func (n *creation) mount() error {
 	var dirs []rootfs.CgroupDir
 	for _, h := range n.cgroup.Hierarchies() {
 		dirs = append(dirs, rootfs.CgroupDir{Name: h.Name, Dir: h.Dir, Links: h.Links})
 	}
-	root, err := rootfs.New(n.in, n.cfg, dirs)
+	root, err := rootfs.New(n.in, n.cfg, rootfs.Host{Cgroups: dirs, PIDNS: n.entered.PID})
 	if err != nil {
 		return err
 	}
@@ -188,13 +227,8 @@ func (n *creation) openConsole() error {
 		return err
 	}
 	n.tty, n.c.console = slave, master
-	if p.Height != 0 || p.Width != 0 {
-		if err := console.SetSize(master, p.Height, p.Width); err != nil {
-			return err
-		}
-	}
-	if err := n.in.Fchownat(int(slave.Fd()), "", int(p.UID), -1); err != nil {
-		return fmt.Errorf("give the terminal to user %d: %w", p.UID, err)
+	if err := giveTerminal(n.in, p, master, slave); err != nil {
+		return err
 	}
 	if n.opts.ConsoleSocket == "" {
 		return nil
@@ -204,6 +238,19 @@ func (n *creation) openConsole() error {
 	}
 	n.c.console = nil
 	return master.Close()
+}
+
+// giveTerminal makes a terminal that of a process: its size, and its user.
+func giveTerminal(in *inside.Child, p *config.Process, master, slave *os.File) error {
+	if p.Height != 0 || p.Width != 0 {
+		if err := console.SetSize(master, p.Height, p.Width); err != nil {
+			return err
+		}
+	}
+	if err := in.Fchownat(int(slave.Fd()), "", int(p.UID), -1); err != nil {
+		return fmt.Errorf("give the terminal to user %d: %w", p.UID, err)
+	}
+	return nil
 }
 
 func (n *creation) names() error {
@@ -231,25 +278,12 @@ func (n *creation) protect() error {
 	return n.root.Propagate()
 }
 
-func (n *creation) lookUp() (err error) {
+func (n *creation) lookUp() error {
 	if n.cfg.Process == nil {
 		return nil
 	}
-	missing, err := process.Grant(n.in, n.cfg.Process)
-	if err != nil {
-		return err
-	}
-	if missing != 0 && n.opts.Debugf != nil {
-		n.opts.Debugf("process.capabilities: mocker does not have, and cannot give, the set %#x", missing)
-	}
-	if err := process.Enter(n.in, n.cfg.Process); err != nil {
-		return err
-	}
-	if n.path, err = process.LookUp(n.in, n.cfg.Process, seal.SameFile); err != nil {
-		return err
-	}
-	n.env = process.WithHome(n.in, n.root.FD(), n.cfg.Process)
-	return nil
+	n.program.Process = n.cfg.Process
+	return lookUp(n.in, n.root.FD(), &n.program, n.opts.Debugf)
 }
 
 // arm readies the last program; when it returns the child shares nothing
@@ -259,18 +293,43 @@ func (n *creation) arm() error {
 		return err
 	}
 	if n.tty == nil && n.cfg.Process != nil {
-		if err := process.FixStdio(n.in, n.cfg.Process); err != nil {
+		if err := n.openStdio(); err != nil {
+			return err
+		}
+		if err := process.FixStdio(n.in, n.program, n.cfg.UIDMap); err != nil {
 			return err
 		}
 	}
-	soft, hard := nofile.Original()
+	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.PreserveFDs
+	n.program.Nofile[0], n.program.Nofile[1] = nofile.Original()
+	n.program.Inhabited, n.program.Open = n.entered.PID != nil, os.Geteuid() != 0
 	var err error
-	n.last, err = process.Arm(n.in, process.Last{
-		Process: n.cfg.Process, Path: n.path, Env: n.env, Gate: n.gate, Terminal: n.tty,
-		Preserve: n.opts.PreserveFDs, Nofile: [2]uint64{soft, hard},
-	})
-	return err
+	n.last, err = process.Arm(n.in, n.program)
+	if err != nil || n.in.PID == n.st.Init.PID {
+		return err
+	}
+	return n.saveInit()
 }
+
+// openStdio opens what takes the place of mocker's own standard streams.
+func (n *creation) openStdio() (err error) {
+	if n.opts.NoInput {
+		if n.program.Stdio[0], err = os.Open(os.DevNull); err != nil {
+			return err
+		}
+	}
+	if n.opts.LogOutput {
+		name := filepath.Join(n.cfg.Bundle, outputLog)
+		if n.program.Stdio[1], err = os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600); err != nil {
+			return err
+		}
+		n.program.Stdio[2] = n.program.Stdio[1]
+	}
+	return nil
+}
+
+// outputLog is the file in a container's own bundle that its output goes to.
+const outputLog = "log"
 
 // The files of a container's directory besides its state.
 const (

@@ -13,6 +13,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
@@ -28,7 +29,13 @@ type CreateOptions struct {
 	NoPivot       bool        // move the root instead of pivot_root(2)
 	NoNewKeyring  bool        // keep the caller's session keyring
 	PreserveFDs   int         // fds from 3 on that the process inherits
+	NoInput       bool        // stdin of a process without a terminal is the null device
+	LogOutput     bool        // its output goes to the file "log" in its own bundle
 	Warn          func(error) // see Container.Warn
+
+	// MakeBundle fills a new directory that belongs to the container and goes
+	// with it, and gives what its config.json means. It may be nil.
+	MakeBundle func(dir string) (*config.Config, error)
 
 	// Debugf is told what is worth knowing and no failure. It may be nil.
 	Debugf func(format string, args ...any)
@@ -44,11 +51,12 @@ type creation struct {
 	cgroup *cgroups.Cgroup
 	in     *inside.Child
 	root   *rootfs.Root
-	tty    *os.File // the container's end of its terminal
-	gate   process.Gate
-	path   string   // of the program
-	env    []string // of the program
-	last   *inside.Program
+
+	entered *namespaces.Entered
+	tty     *os.File // the container's end of its terminal
+	gate    process.Gate
+	program process.Last // what the process is to become
+	last    *inside.Program
 
 	pidFile bool // the pid file has been written
 }
@@ -66,6 +74,7 @@ var steps = [...]struct {
 	do   func(*creation) error
 }{
 	{"", (*creation).reserve}, // its errors are about the id, and say so
+	{"", (*creation).makeBundle},
 	{"cgroup", (*creation).makeCgroup},
 	{"birth", (*creation).birth},
 	{"attach to cgroup", (*creation).attach},
@@ -84,7 +93,7 @@ var steps = [...]struct {
 }
 
 // Create makes a container whose process waits for Start. If it fails it has
-// undone everything.
+// undone everything. cfg is nil with opts.MakeBundle.
 func Create(cfg *config.Config, opts CreateOptions) (*Container, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	defer stop()
@@ -142,8 +151,13 @@ func (n *creation) close() {
 	if n.root != nil {
 		n.root.Close()
 	}
-	if n.tty != nil {
-		n.tty.Close()
+	for _, f := range append(n.program.Stdio[:], n.tty) {
+		if f != nil {
+			f.Close()
+		}
+	}
+	if n.entered != nil {
+		n.entered.Close()
 	}
 	for _, fd := range []int{n.gate.Start, n.gate.Started} {
 		if fd > 0 {
@@ -174,12 +188,28 @@ func (n *creation) reserve() error {
 		return err
 	}
 	n.c = &Container{Warn: n.opts.Warn, id: n.opts.ID, dir: dir}
+	n.st = &state.State{ID: n.opts.ID} // for undo
+	return nil
+}
+
+// makeBundle makes the container's own bundle, if it is to have one. From
+// here on the configuration is known.
+func (n *creation) makeBundle() (err error) {
+	if n.opts.MakeBundle != nil {
+		if n.cfg, err = n.c.makeBundle(n.opts.MakeBundle); err != nil {
+			return err
+		}
+	}
 	n.st = &state.State{
 		Version: n.cfg.Version, ID: n.opts.ID, Bundle: n.cfg.Bundle, Rootfs: n.cfg.Rootfs.Path,
 		Created: time.Now().UTC(), Owner: state.UserName(os.Getuid()), Stage: state.Creating,
 		Annotations: n.cfg.Annotations,
+		NoKeyring:   n.opts.NoNewKeyring,
 		SharedPID:   n.cfg.NewFlags()&unix.CLONE_NEWPID == 0, NoProcess: n.cfg.Process == nil,
 		Hooks: config.Hooks{Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
+	}
+	if err := keepLimits(n.st, n.cfg.Cgroup.Resources); err != nil {
+		return err
 	}
 	n.st.Creator, err = state.Self()
 	return err

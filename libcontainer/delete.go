@@ -62,16 +62,26 @@ func (c *Container) stopCreating() {
 }
 
 // deleteUnread removes a container whose state cannot be read. Where there is
-// none yet, nothing has been made. Where the file is damaged, its cgroup is
-// taken to be where it is by default.
+// none yet, nothing has been made. Where the file is damaged, the one before it
+// tells what there is to remove, poststop hooks included; without that the
+// cgroup is taken to be where it is by default.
 func (c *Container) deleteUnread(cause error) error {
-	st := &state.State{ID: c.id}
-	if !errors.Is(cause, state.ErrNoState) {
+	if errors.Is(cause, state.ErrNoState) {
+		return c.destroy(&state.State{ID: c.id})
+	}
+	st, err := c.dir.LoadPrevious()
+	if err != nil {
 		paths, err := cgroups.DefaultPaths(c.id)
 		if err != nil {
 			return err
 		}
-		st.CgroupPaths = paths
+		return c.destroy(&state.State{ID: c.id, CgroupPaths: paths})
+	}
+	if st.Init.PID != 0 {
+		st.Stage = state.Created // the one that is damaged may have said so
+	}
+	if err := c.end(st); err != nil {
+		return err
 	}
 	return c.destroy(st)
 }
@@ -89,6 +99,7 @@ func (c *Container) end(st *state.State) error {
 	if err := unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill process %d: %w", st.Init.PID, err)
 	}
+	release(st)
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		n, err := unix.Poll(fds, int(time.Until(end).Milliseconds())+1)
@@ -103,8 +114,8 @@ func (c *Container) end(st *state.State) error {
 }
 
 // destroy removes everything that the state says: the processes left in the
-// cgroup and the cgroup, then what the poststop hooks remove, and last the
-// state itself, so that whatever fails can be tried again.
+// cgroup and the cgroup, then what the poststop hooks remove, its own bundle,
+// and last the state itself, so that whatever fails can be tried again.
 func (c *Container) destroy(st *state.State) error {
 	if len(st.CgroupPaths) != 0 {
 		if err := killAll(st, unix.SIGKILL); err != nil {
@@ -120,6 +131,9 @@ func (c *Container) destroy(st *state.State) error {
 	}
 	if st.Stage == state.Created || st.Hooked {
 		c.poststop(st)
+	}
+	if err := c.removeBundle(); err != nil {
+		return err
 	}
 	return c.dir.Remove()
 }

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/seal"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
@@ -35,6 +36,15 @@ var ErrNotExist = state.ErrNotExist
 // one that engines look for.
 var ErrNotRunning = errors.New("container not running")
 
+// ProgramError says that a container's program could not be executed.
+type ProgramError struct {
+	Err     error
+	Missing bool // there is no such file, or its interpreter is missing
+}
+
+func (e *ProgramError) Error() string { return e.Err.Error() }
+func (e *ProgramError) Unwrap() error { return e.Err }
+
 // errEnded is why a hook is killed.
 var errEnded = errors.New("the container's process has ended")
 
@@ -43,6 +53,7 @@ const (
 	Creating = "creating"
 	Created  = "created"
 	Running  = "running"
+	Paused   = "paused"
 	Stopped  = "stopped"
 )
 
@@ -85,35 +96,43 @@ func Open(root, id string) (*Container, error) {
 
 // Tidy removes what a create or a delete that was killed has left below root
 // of a container that does not exist: before it did, or no more.
-func Tidy(root string) { state.Tidy(root) }
+func Tidy(root string) {
+	tidyBundles(root)
+	state.Tidy(root)
+}
+
+// Executable is the path of the binary that was started, for hooks that call
+// it again; what this process runs from may be a sealed copy of it.
+func Executable() (string, error) { return seal.Path() }
 
 // List gives the states of all containers below root, by id. Those that end
-// meanwhile are left out.
-func List(root string) ([]State, error) {
+// meanwhile are left out, and so are those whose state cannot be read: warn is
+// told of them, and the others are there for all that.
+func List(root string, warn func(error)) ([]State, error) {
 	ids, err := state.IDs(root)
 	if err != nil {
 		return nil, err
 	}
 	var list []State
 	for _, id := range ids {
-		c, err := Open(root, id)
-		if errors.Is(err, ErrNotExist) {
-			continue
+		st, err := stateOf(root, id)
+		switch {
+		case err == nil:
+			list = append(list, st)
+		case !errors.Is(err, ErrNotExist):
+			warn(fmt.Errorf("container %s is left out: %w", id, err))
 		}
-		if err != nil {
-			return nil, err
-		}
-		st, err := c.State()
-		c.Close()
-		if errors.Is(err, ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, st)
 	}
 	return list, nil
+}
+
+func stateOf(root, id string) (State, error) {
+	c, err := Open(root, id)
+	if err != nil {
+		return State{}, err
+	}
+	defer c.Close()
+	return c.State()
 }
 
 // Close gives back what this process holds of the container. It changes
@@ -175,6 +194,9 @@ func (c *Container) status(st *state.State) string {
 	if !st.Init.Alive() {
 		return Stopped
 	}
+	if paused(st) {
+		return Paused
+	}
 	if c.waits() {
 		return Created
 	}
@@ -209,7 +231,7 @@ func (c *Container) Kill(sig unix.Signal) error {
 		return err
 	}
 	defer unix.Close(pidfd)
-	if sig == unix.SIGKILL && st.SharedPID {
+	if sig == unix.SIGKILL && st.SharedPID && len(st.CgroupPaths) != 0 {
 		return killAll(st, sig)
 	}
 	err = unix.PidfdSendSignal(pidfd, sig, nil, 0)
@@ -218,6 +240,9 @@ func (c *Container) Kill(sig unix.Signal) error {
 	}
 	if err != nil {
 		return fmt.Errorf("send signal %d to process %d: %w", sig, st.Init.PID, err)
+	}
+	if sig == unix.SIGKILL {
+		release(st)
 	}
 	return nil
 }
@@ -264,10 +289,16 @@ func (c *Container) Wait() (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	return exitStatus(status), nil
+}
+
+// exitStatus is a process's end as shells tell it: its exit status, or 128+n
+// if signal n ended it.
+func exitStatus(status unix.WaitStatus) int {
 	if status.Signaled() {
-		return 128 + int(status.Signal()), nil
+		return 128 + int(status.Signal())
 	}
-	return status.ExitStatus(), nil
+	return status.ExitStatus()
 }
 
 // Console is the terminal of a container that this process created without a

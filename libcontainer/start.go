@@ -63,13 +63,17 @@ func (c *Container) open() error {
 	if err != nil {
 		return fmt.Errorf("write to FIFO %s: %w", gate.Name(), err)
 	}
-	// The process has the other end open until it execs or ends.
-	said, err := io.ReadAll(started)
+	// The process has the other end open until it execs or ends. Where others
+	// may trace it, they can write there without end.
+	said, err := io.ReadAll(io.LimitReader(started, maxSaid))
 	if err != nil {
 		return fmt.Errorf("read FIFO %s: %w", started.Name(), err)
 	}
 	return c.outcome(said)
 }
+
+// maxSaid is more than a process can have to say.
+const maxSaid = 4096
 
 // openFIFO opens one end without waiting for the other; reads wait then.
 func openFIFO(path string, mode int) (*os.File, error) {
@@ -101,13 +105,11 @@ func (c *Container) outcome(said []byte) error {
 			call = list[index]
 		}
 	}
-	if errno == unix.ENOENT && strings.HasPrefix(call, "exec ") {
-		return fmt.Errorf("%s: %w (its interpreter or dynamic loader is missing)", call, errno)
+	err := process.Explain(fmt.Errorf("%s: %w", call, errno))
+	if strings.HasPrefix(call, "exec ") {
+		return &ProgramError{Err: err, Missing: errno == unix.ENOENT}
 	}
-	if errno == unix.ENOEXEC {
-		return fmt.Errorf("%s: %w (neither a program for this machine nor a script that begins with #!)", call, errno)
-	}
-	return fmt.Errorf("%s: %w", call, errno)
+	return err
 }
 
 // poststart runs the poststart hooks. If one fails the container is stopped

@@ -2,7 +2,6 @@ package specconv
 
 import (
 	"encoding/json"
-	"errors"
 	"reflect"
 	"slices"
 	"testing"
@@ -84,9 +83,9 @@ func TestMountOptions(t *testing.T) {
 		{`["group","nouser"]`, tmpfs(config.Mount{Set: nosuid | nodev})},
 		{`["auto","noauto","_netdev","x-initrd.mount","X-mount.mkdir","comment=a=b"]`, tmpfs(config.Mount{})},
 		{`["nofail"]`, tmpfs(config.Mount{MayMiss: true})},
-		{`["rbind","idmap=uids=0-1000-1#1-2-3;gids=0-1001-1"]`, bind(config.Mount{Recursive: true, IDMap: &config.IDMap{
-			UIDs: []config.IDMapping{{ContainerID: 0, HostID: 1000, Size: 1}, {ContainerID: 1, HostID: 2, Size: 3}},
-			GIDs: []config.IDMapping{{ContainerID: 0, HostID: 1001, Size: 1}},
+		{`["rbind","idmap=uids=0-1000-1#1-2-3;gids=0-1001-1"]`, bind(config.Mount{Recursive: true, IDMap: &config.MountIDs{
+			UIDs: config.IDMap{{ContainerID: 0, HostID: 1000, Size: 1}, {ContainerID: 1, HostID: 2, Size: 3}},
+			GIDs: config.IDMap{{ContainerID: 0, HostID: 1001, Size: 1}},
 		}})},
 		{`["bind"]`, bind(config.Mount{})},
 		{`["rbind","bind"]`, bind(config.Mount{Recursive: true})},
@@ -137,39 +136,45 @@ func TestMountPaths(t *testing.T) {
 	}
 }
 
-// TestIDMapsFrom: a mount's own maps, else those of the container's user
-// namespace, else that namespace.
-func TestIDMapsFrom(t *testing.T) {
-	const own, users = `"uidMappings":[{"containerID":1,"hostID":2,"size":3}],"gidMappings":[{"containerID":4,"hostID":5,"size":6}]`,
-		`"uidMappings":[{"containerID":0,"hostID":100,"size":10}],"gidMappings":[{"containerID":0,"hostID":200,"size":20}]`
-	mine := config.IDMap{UIDs: []config.IDMapping{{ContainerID: 1, HostID: 2, Size: 3}}, GIDs: []config.IDMapping{{ContainerID: 4, HostID: 5, Size: 6}}}
-	theirs := config.IDMap{UIDs: []config.IDMapping{{HostID: 100, Size: 10}}, GIDs: []config.IDMapping{{HostID: 200, Size: 20}}}
-	recursive := func(m config.IDMap) *config.IDMap { m.Recursive = true; return &m }
+// TestMountIDs: a mount's own maps, else those of the container's user
+// namespace, which nothing here stands for.
+func TestMountIDs(t *testing.T) {
+	const own = `"uidMappings":[{"containerID":1,"hostID":2,"size":3}],"gidMappings":[{"containerID":4,"hostID":5,"size":6}]`
+	mine := config.MountIDs{UIDs: config.IDMap{{ContainerID: 1, HostID: 2, Size: 3}}, GIDs: config.IDMap{{ContainerID: 4, HostID: 5, Size: 6}}}
+	recursive := func(m config.MountIDs) *config.MountIDs { m.Recursive = true; return &m }
 	for _, row := range []struct {
-		mount, linux string
-		want         *config.IDMap
+		mount string
+		user  bool // the container has a user namespace, with 0 to 99 from 1000 on
+		want  *config.MountIDs
 	}{
-		{`"options":["bind"],` + own, ``, &mine},
-		{`"options":["bind","idmap"],` + own, users, &mine},
-		{`"options":["bind","ridmap"],` + own, ``, recursive(mine)},
-		{`"options":["bind","ridmap","idmap"],` + own, ``, &mine},
-		{`"options":["bind"]`, users, nil},
-		{`"options":["bind","idmap"]`, users, &theirs},
-		{`"options":["bind","ridmap"]`, users, recursive(theirs)},
-		{`"options":["bind","idmap"]`, `"namespaces":[{"type":"user","path":"/n"}]`, &config.IDMap{Namespace: "/n"}},
+		{`"options":["bind"],` + own, false, &mine},
+		{`"options":["bind","idmap"],` + own, true, &mine},
+		{`"options":["bind","ridmap"],` + own, false, recursive(mine)},
+		{`"options":["bind","ridmap","idmap"],` + own, false, &mine},
+		{`"options":["bind"]`, true, nil},
+		{`"options":["bind","idmap"]`, true, new(config.MountIDs)},
+		{`"options":["bind","ridmap"]`, true, recursive(config.MountIDs{})},
+		{`"options":["bind","idmap=uids=@1-2-3;gids=@4-5-6"]`, true, &config.MountIDs{
+			UIDs: config.IDMap{{ContainerID: 1, HostID: 1002, Size: 3}}, GIDs: config.IDMap{{ContainerID: 4, HostID: 1005, Size: 6}},
+		}},
 	} {
 		var m specs.Mount
-		var linux specs.Linux
-		if err := errors.Join(json.Unmarshal([]byte("{"+row.mount+"}"), &m), json.Unmarshal([]byte("{"+row.linux+"}"), &linux)); err != nil {
+		if err := json.Unmarshal([]byte("{"+row.mount+"}"), &m); err != nil {
 			t.Fatal(err)
 		}
 		m.Destination, m.Source = "/d", "/s"
-		got, err := convertMount(0, &m, new(config.Config))
+		cfg := new(config.Config)
+		if row.user {
+			cfg.Namespaces = []config.Namespace{{Flag: unix.CLONE_NEWUSER, Type: "user"}}
+			cfg.UIDMap = config.IDMap{{ContainerID: 0, HostID: 1000, Size: 100}}
+			cfg.GIDMap = cfg.UIDMap
+		}
+		got, err := convertMount(0, &m, cfg)
 		if err == nil {
-			err = convertIDMap("mounts[0]", &m, &got, &linux)
+			err = convertMountIDs("mounts[0]", &m, &got, cfg)
 		}
 		if err != nil || !reflect.DeepEqual(got.IDMap, row.want) {
-			t.Errorf("%s, %s:\n got %+v, %v\nwant %+v", row.mount, row.linux, got.IDMap, err, row.want)
+			t.Errorf("%s:\n got %+v, %v\nwant %+v", row.mount, got.IDMap, err, row.want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -83,7 +84,11 @@ func fillBundle(bundle string, opts BusyboxOptions) (err error) {
 			}
 		}
 	}()
-	if err := fillRootfs(tmp, opts.Busybox); err != nil {
+	b, err := lookUpBusybox(opts.Busybox)
+	if err != nil {
+		return err
+	}
+	if err := fillRootfs(tmp, b); err != nil {
 		return err
 	}
 	// Over an empty directory a rename succeeds, over any other it fails.
@@ -127,14 +132,11 @@ func checkEmpty(rootfs string) (existed bool, err error) {
 func busyboxSpec(mocker string) *specs.Spec {
 	spec := Example()
 	spec.Version = busyboxVersion
-	spec.Hostname = "mocker"
+	spec.Hostname = hostname
 	spec.Root.Readonly = false
 	spec.Process.Env = []string{defaultPath, "TERM=xterm", "HOME=/root"}
-	spec.Process.Capabilities = dockerCapabilities()
-	limit, quota, period, pids := int64(1<<30), int64(100000), uint64(100000), int64(1024)
-	spec.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &limit}
-	spec.Linux.Resources.CPU = &specs.LinuxCPU{Quota: &quota, Period: &period}
-	spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: &pids}
+	spec.Process.Capabilities = grant(dockerCapabilities)
+	limit(spec.Linux.Resources, limits{memory: 1 << 30, quota: cpuPeriod, pids: 1024})
 	spec.Linux.Namespaces = []specs.LinuxNamespace{
 		{Type: specs.PIDNamespace},
 		{Type: specs.NetworkNamespace},
@@ -143,16 +145,52 @@ func busyboxSpec(mocker string) *specs.Spec {
 		{Type: specs.MountNamespace},
 		{Type: specs.CgroupNamespace},
 	}
-	// A machine without name servers has no such file, and a bind mount of it
-	// would keep every container from starting.
-	if _, err := os.Stat(resolvConf); err == nil {
-		spec.Mounts = append(spec.Mounts, specs.Mount{
-			Destination: resolvConf,
-			Type:        "bind",
-			Source:      resolvConf,
-			Options:     []string{"bind", "ro", "nosuid", "nodev", "noexec"},
-		})
+	spec.Mounts = append(spec.Mounts, nameServers()...)
+	spec.Hooks = networkHooks(mocker)
+	return spec
+}
+
+// limits are what a container may use; 0 is no limit.
+type limits struct {
+	memory int64 // bytes
+	quota  int64 // of CPU time in each cpuPeriod, in microseconds
+	pids   int64
+}
+
+const cpuPeriod = 100000 // microseconds
+
+func limit(r *specs.LinuxResources, l limits) {
+	r.Memory, r.CPU, r.Pids = nil, nil, nil
+	if l.memory != 0 {
+		r.Memory = &specs.LinuxMemory{Limit: &l.memory}
 	}
+	if l.quota != 0 {
+		period := uint64(cpuPeriod)
+		r.CPU = &specs.LinuxCPU{Quota: &l.quota, Period: &period}
+	}
+	if l.pids != 0 {
+		r.Pids = &specs.LinuxPids{Limit: &l.pids}
+	}
+}
+
+// nameServers is the mount of the host's resolv.conf. A machine without name
+// servers has no such file, and a bind mount of it would keep every container
+// from starting.
+func nameServers() []specs.Mount {
+	if _, err := os.Stat(resolvConf); err != nil {
+		return nil
+	}
+	return []specs.Mount{{
+		Destination: resolvConf,
+		Type:        "bind",
+		Source:      resolvConf,
+		Options:     []string{"bind", "ro", "nosuid", "nodev", "noexec"},
+	}}
+}
+
+// networkHooks connect a container and take it off again, by the hook of the
+// mocker at this path.
+func networkHooks(mocker string) *specs.Hooks {
 	hook := func() []specs.Hook {
 		return []specs.Hook{{
 			Path: mocker,
@@ -161,33 +199,33 @@ func busyboxSpec(mocker string) *specs.Spec {
 		}}
 	}
 	// prestart, deprecated as it is, is the one that every runtime has.
-	spec.Hooks = &specs.Hooks{Prestart: hook(), Poststop: hook()} //nolint:staticcheck // see above
-	return spec
+	return &specs.Hooks{Prestart: hook(), Poststop: hook()} //nolint:staticcheck // see above
 }
 
 const resolvConf = "/etc/resolv.conf"
 
-// dockerCapabilities are the fourteen that docker gives by default. The
-// inheritable and ambient sets stay empty: a process that gives up root is
-// not to keep them (CVE-2022-24769).
-func dockerCapabilities() *specs.LinuxCapabilities {
-	caps := func() []string {
-		return []string{
-			"CAP_CHOWN",
-			"CAP_DAC_OVERRIDE",
-			"CAP_FSETID",
-			"CAP_FOWNER",
-			"CAP_MKNOD",
-			"CAP_NET_RAW",
-			"CAP_SETGID",
-			"CAP_SETUID",
-			"CAP_SETFCAP",
-			"CAP_SETPCAP",
-			"CAP_NET_BIND_SERVICE",
-			"CAP_SYS_CHROOT",
-			"CAP_KILL",
-			"CAP_AUDIT_WRITE",
-		}
+// dockerCapabilities are the fourteen that docker gives by default.
+var dockerCapabilities = []string{
+	"CAP_CHOWN",
+	"CAP_DAC_OVERRIDE",
+	"CAP_FSETID",
+	"CAP_FOWNER",
+	"CAP_MKNOD",
+	"CAP_NET_RAW",
+	"CAP_SETGID",
+	"CAP_SETUID",
+	"CAP_SETFCAP",
+	"CAP_SETPCAP",
+	"CAP_NET_BIND_SERVICE",
+	"CAP_SYS_CHROOT",
+	"CAP_KILL",
+	"CAP_AUDIT_WRITE",
+}
+
+// grant gives these capabilities. The inheritable and ambient sets stay
+// empty: a process that gives up root is not to keep them (CVE-2022-24769).
+func grant(caps []string) *specs.LinuxCapabilities {
+	return &specs.LinuxCapabilities{
+		Bounding: slices.Clone(caps), Effective: slices.Clone(caps), Permitted: slices.Clone(caps),
 	}
-	return &specs.LinuxCapabilities{Bounding: caps(), Effective: caps(), Permitted: caps()}
 }

@@ -97,6 +97,13 @@ func convertCapabilities(given *specs.LinuxCapabilities) (caps config.Capabiliti
 	return caps, warnings, nil
 }
 
+// IsCapability reports whether the kernel has a capability of this name, which
+// is in capitals and begins with CAP_.
+func IsCapability(name string) bool {
+	_, ok := capability(name)
+	return ok
+}
+
 // capability is the bit of a name in capitals with its CAP_.
 func capability(name string) (uint64, bool) {
 	for n, known := range capabilityNames {

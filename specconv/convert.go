@@ -7,7 +7,7 @@
 // silence; sections for other platforms are ignored, as the specification
 // says. The only looks at the machine are stats of the bundle, of root.path
 // and of namespaces that are joined by path; nothing here needs root or
-// changes anything, but for Write and Busybox, which write a bundle.
+// changes anything, but for Write, Busybox and Box, which write a bundle.
 package specconv
 
 import (
@@ -47,6 +47,8 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		checkVersion,
 		checkSupported,
 		convertNamespaces,
+		convertIDMaps,
+		convertTimeOffsets,
 		convertRoot,
 		convertNames,
 		convertMounts,
@@ -55,6 +57,8 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertSysctls,
 		convertCgroup,
 		convertProcess,
+		checkOwners,
+		checkIDs,
 		convertHooks,
 		checkAnnotations,
 	}

@@ -30,7 +30,7 @@ const maxConfig = 32 << 20
 // and column or the JSON path of what is wrong.
 func Load(bundle string) (*specs.Spec, error) {
 	name := filepath.Join(bundle, configName)
-	data, err := readConfig(name)
+	data, err := readConfig(name, regular)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, statErr := os.Stat(bundle); statErr != nil {
 			return nil, fmt.Errorf("open bundle %s: %w", bundle, bare(statErr))
@@ -48,8 +48,28 @@ func Load(bundle string) (*specs.Spec, error) {
 	return spec, nil
 }
 
-func readConfig(name string) ([]byte, error) {
-	// O_NONBLOCK: a fifo must not hang the open; it is refused below.
+// LoadProcess reads a process.json: what stands under "process" in a
+// config.json. It may be a pipe: /dev/stdin.
+func LoadProcess(name string) (*specs.Process, error) {
+	data, err := readConfig(name, regularOrPipe)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", name, bare(err))
+	}
+	p := &specs.Process{}
+	if err := decode(data, p); err != nil {
+		return nil, fmt.Errorf("load %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// What readConfig takes.
+const (
+	regular       = false
+	regularOrPipe = true
+)
+
+func readConfig(name string, pipe bool) ([]byte, error) {
+	// O_NONBLOCK: a fifo must not hang the open.
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -59,7 +79,7 @@ func readConfig(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() {
+	if !st.Mode().IsRegular() && !(pipe && st.Mode()&fs.ModeNamedPipe != 0) {
 		return nil, errors.New("not a regular file")
 	}
 	if st.Size() <= maxConfig {
@@ -72,28 +92,35 @@ func readConfig(name string) ([]byte, error) {
 	return nil, fmt.Errorf("larger than %d MiB", maxConfig>>20)
 }
 
-// parse decodes one JSON object and nothing after it.
 func parse(data []byte) (*specs.Spec, error) {
-	if i := invalidUTF8(data); i >= 0 {
-		return nil, fmt.Errorf("%s: not UTF-8", position(data, i))
-	}
 	spec := &specs.Spec{}
-	err := json.Unmarshal(data, spec)
+	if err := decode(data, spec); err != nil {
+		return nil, err
+	}
+	return spec, nil
+}
+
+// decode reads one JSON object and nothing after it.
+func decode(data []byte, to any) error {
+	if i := invalidUTF8(data); i >= 0 {
+		return fmt.Errorf("%s: not UTF-8", position(data, i))
+	}
+	err := json.Unmarshal(data, to)
 	var syntax *json.SyntaxError
 	var typ *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &syntax):
-		return nil, fmt.Errorf("%s: %w", position(data, syntaxOffset(data, syntax)), err)
+		return fmt.Errorf("%s: %w", position(data, syntaxOffset(data, syntax)), err)
 	case errors.As(err, &typ):
-		return nil, typeError(data, typ)
+		return typeError(data, typ)
 	case err != nil:
-		return nil, err
+		return err
 	}
 	// null decodes into anything without an error.
 	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
-		return nil, errors.New("line 1, column 1: got null, want an object")
+		return errors.New("line 1, column 1: got null, want an object")
 	}
-	return spec, nil
+	return nil
 }
 
 // syntaxOffset is the index of the byte that is wrong, or the end where the

@@ -15,7 +15,7 @@ func convertMounts(spec *specs.Spec, cfg *config.Config) error {
 	for i := range spec.Mounts {
 		m, err := convertMount(i, &spec.Mounts[i], cfg)
 		if err == nil {
-			err = convertIDMap(item("mounts", i), &spec.Mounts[i], &m, spec.Linux)
+			err = convertMountIDs(item("mounts", i), &spec.Mounts[i], &m, cfg)
 		}
 		if err != nil {
 			return err
@@ -41,7 +41,7 @@ func convertMount(i int, given *specs.Mount, cfg *config.Config) (config.Mount, 
 	}
 	for j, text := range given.Options {
 		for _, name := range splitOptions(text) {
-			if err := applyOption(&m, item(at+".options", j), name); err != nil {
+			if err := applyOption(&m, cfg, item(at+".options", j), name); err != nil {
 				return none, err
 			}
 		}

@@ -12,25 +12,23 @@ import (
 
 // namespaceKind is what is known about one type of linux.namespaces.
 type namespaceKind struct {
-	name    specs.LinuxNamespaceType
-	flag    uintptr
-	create  bool   // a new one is supported
-	join    bool   // joining by path is supported
-	current string // mocker's own, to tell whether a path leads back to it
+	name specs.LinuxNamespaceType
+	flag uintptr
+	file string // of /proc/PID/ns, to tell whether a path leads back to one that must not be used
 }
 
-// namespaceKinds stands in the order in which namespaces are entered: a user
-// namespace first, since it owns the others; the mount namespace last, since
-// the paths of the others are looked up outside.
+// namespaceKinds stands in the order in which namespaces are listed in a
+// config.Config: a user namespace first, since it owns the others; the mount
+// namespace last.
 var namespaceKinds = [...]namespaceKind{
-	{name: specs.UserNamespace, flag: unix.CLONE_NEWUSER},
-	{name: specs.IPCNamespace, flag: unix.CLONE_NEWIPC, create: true, join: true, current: "/proc/self/ns/ipc"},
-	{name: specs.UTSNamespace, flag: unix.CLONE_NEWUTS, create: true, join: true, current: "/proc/self/ns/uts"},
-	{name: specs.NetworkNamespace, flag: unix.CLONE_NEWNET, create: true, join: true, current: "/proc/self/ns/net"},
-	{name: specs.PIDNamespace, flag: unix.CLONE_NEWPID, create: true},
-	{name: specs.CgroupNamespace, flag: unix.CLONE_NEWCGROUP, create: true, join: true},
-	{name: specs.TimeNamespace, flag: unix.CLONE_NEWTIME},
-	{name: specs.MountNamespace, flag: unix.CLONE_NEWNS, create: true},
+	{specs.UserNamespace, unix.CLONE_NEWUSER, "user"},
+	{specs.IPCNamespace, unix.CLONE_NEWIPC, "ipc"},
+	{specs.UTSNamespace, unix.CLONE_NEWUTS, "uts"},
+	{specs.NetworkNamespace, unix.CLONE_NEWNET, "net"},
+	{specs.PIDNamespace, unix.CLONE_NEWPID, "pid"},
+	{specs.CgroupNamespace, unix.CLONE_NEWCGROUP, "cgroup"},
+	{specs.TimeNamespace, unix.CLONE_NEWTIME, "time"},
+	{specs.MountNamespace, unix.CLONE_NEWNS, "mnt"},
 }
 
 func convertNamespaces(spec *specs.Spec, cfg *config.Config) error {
@@ -56,9 +54,27 @@ func convertNamespaces(spec *specs.Spec, cfg *config.Config) error {
 			cfg.Namespaces = append(cfg.Namespaces, config.Namespace{Flag: kind.flag, Type: string(kind.name), Path: ns.Path})
 		}
 	}
-	// Without one of its own, pivot_root would change the root of the host.
+	// Without one, pivot_root would change the root of the host.
 	if !cfg.Has(unix.CLONE_NEWNS) {
 		return fmt.Errorf("config.json: %s: a mount namespace is required", list)
+	}
+	return checkJoined(list, given)
+}
+
+// checkJoined refuses to join the mount namespace of mocker or of the
+// machine's init: the container's root becomes that of the whole namespace,
+// and of every process in it that has its root. The user namespace that
+// mocker is in cannot be joined at all (setns(2)).
+func checkJoined(list string, given []specs.LinuxNamespace) error {
+	for i, ns := range given {
+		at := item(list, i) + ".path"
+		switch {
+		case ns.Path == "":
+		case ns.Type == specs.MountNamespace && (sameFile(ns.Path, "/proc/self/ns/mnt") || sameFile(ns.Path, "/proc/1/ns/mnt")):
+			return refuse(at, ns.Path, "the host's mount namespace, whose root would become the container's")
+		case ns.Type == specs.UserNamespace && sameFile(ns.Path, "/proc/self/ns/user"):
+			return refuse(at, ns.Path, "mocker's own user namespace, which a container has without an entry")
+		}
 	}
 	return nil
 }
@@ -69,15 +85,8 @@ func checkNamespace(path string, ns *specs.LinuxNamespace) (int, error) {
 		if kind.name != ns.Type {
 			continue
 		}
-		switch {
-		case ns.Path == "" && !kind.create:
-			return 0, refuse(path+".type", string(ns.Type), "not supported yet")
-		case ns.Path == "":
-			return k, nil
-		case !filepath.IsAbs(ns.Path):
+		if ns.Path != "" && !filepath.IsAbs(ns.Path) {
 			return 0, refuse(path+".path", ns.Path, "not an absolute path")
-		case !kind.join:
-			return 0, refuse(path+".path", ns.Path, "joining a %s namespace is not supported yet", ns.Type)
 		}
 		return k, checkNUL(path+".path", ns.Path)
 	}
@@ -98,14 +107,16 @@ func isolates(cfg *config.Config, flag uintptr) bool {
 
 func isCurrent(flag uintptr, path string) bool {
 	for _, kind := range namespaceKinds {
-		if kind.flag != flag || kind.current == "" {
-			continue
+		if kind.flag == flag {
+			return sameFile(path, "/proc/self/ns/"+kind.file)
 		}
-		var own, other unix.Stat_t
-		return unix.Stat(kind.current, &own) == nil && unix.Stat(path, &other) == nil &&
-			own.Dev == other.Dev && own.Ino == other.Ino
 	}
 	return false
+}
+
+func sameFile(a, b string) bool {
+	var one, other unix.Stat_t
+	return unix.Stat(a, &one) == nil && unix.Stat(b, &other) == nil && one.Dev == other.Dev && one.Ino == other.Ino
 }
 
 // convertNames resolves hostname and domainname. Both need a UTS namespace of

@@ -141,15 +141,14 @@ func isBind(typ string, options []string) bool {
 
 // applyOption carries one option into the mount. Later options win over
 // earlier ones, as with mount(8). at is the option's JSON path.
-func applyOption(m *config.Mount, at, text string) error {
-	name, value, hasValue := strings.Cut(text, "=")
+func applyOption(m *config.Mount, cfg *config.Config, at, text string) error {
 	if flags, ok := propagation(text); ok {
 		m.Propagation = append(m.Propagation, flags)
 		return nil
 	}
 	o := lookupOption(text)
-	if o == nil && name == "idmap" {
-		o = lookupOption(name)
+	if o == nil && strings.HasPrefix(text, "idmap=") {
+		o = lookupOption("idmap")
 	}
 	if o == nil {
 		return applyOther(m, at, text)
@@ -189,7 +188,7 @@ func applyOption(m *config.Mount, at, text string) error {
 	case remountIt:
 		m.Remount = true
 	case mapIDs:
-		return applyIDMap(m, at, o.recursive, hasValue, value)
+		return applyIDMap(m, cfg, at, text)
 	case mayMiss:
 		m.MayMiss = true
 	case noEffect:

@@ -1,6 +1,7 @@
 package specconv
 
 import (
+	"errors"
 	"math"
 	"path"
 	"slices"
@@ -14,29 +15,46 @@ import (
 const defaultUmask = 0o022
 
 func convertProcess(spec *specs.Spec, cfg *config.Config) error {
-	given := spec.Process
-	if given == nil {
+	if spec.Process == nil {
 		return nil
 	}
-	p := &config.Process{
+	p, warnings, err := resolveProcess(spec.Process)
+	cfg.Process, cfg.Warnings = p, append(cfg.Warnings, warnings...)
+	return err
+}
+
+// ConvertProcess is Convert for a process alone: file is where it comes from,
+// a config.json or the path of a process.json, for errors and warnings.
+func ConvertProcess(given *specs.Process, file string) (p *config.Process, warnings []string, err error) {
+	if err = checkProcess(given); err == nil {
+		p, warnings, err = resolveProcess(given)
+	}
+	if file == configName {
+		return p, warnings, err
+	}
+	for i := range warnings {
+		warnings[i] = strings.Replace(warnings[i], configName+": process.", file+": ", 1)
+	}
+	if bad := (*BadValue)(nil); errors.As(err, &bad) {
+		err = &BadValue{file, strings.TrimPrefix(bad.Path, "process."), bad.Value, bad.Cause}
+	}
+	return p, warnings, err
+}
+
+func resolveProcess(given *specs.Process) (p *config.Process, warnings []string, err error) {
+	p = &config.Process{
 		Terminal:   given.Terminal,
 		NoNewPrivs: given.NoNewPrivileges,
 	}
-	cfg.Process = p
 	for _, convert := range []func(*specs.Process, *config.Process) error{
 		convertArgs, convertEnv, convertCwd, convertUser, convertConsole, convertRlimits, convertOOM,
 	} {
 		if err := convert(given, p); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
-	caps, warnings, err := convertCapabilities(given.Capabilities)
-	if err != nil {
-		return err
-	}
-	p.Caps = caps
-	cfg.Warnings = append(cfg.Warnings, warnings...)
-	return nil
+	p.Caps, warnings, err = convertCapabilities(given.Capabilities)
+	return p, warnings, err
 }
 
 func convertArgs(given *specs.Process, p *config.Process) error {

@@ -1,29 +1,49 @@
 package specconv
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 )
 
+// BadValue is what is wrong with one property.
+type BadValue struct {
+	File  string // "config.json"
+	Path  string // JSON path, without the quotes that a purist would put around keys: "linux.resources.memory.limit"
+	Value string // as it is shown to a person; "" if there is none
+	Cause error
+}
+
+func (b *BadValue) Error() string {
+	text := b.File + ": " + b.Path + ": "
+	if b.Value != "" {
+		text += b.Value + ": "
+	}
+	return text + b.Cause.Error()
+}
+
+// Unwrap gives the cause.
+func (b *BadValue) Unwrap() error { return b.Cause }
+
 // refuse is the error for a value in config.json. path is the value's JSON
-// path, without the quotes that a purist would put around keys.
+// path.
 func refuse(path string, value any, cause string, args ...any) error {
 	text := fmt.Sprint(value)
 	if s, ok := value.(string); ok {
 		text = quote(s)
 	}
-	return fmt.Errorf("config.json: %s: %s: %w", path, text, fmt.Errorf(cause, args...))
+	return &BadValue{configName, path, text, fmt.Errorf(cause, args...)}
 }
 
 // missing is the error for a property that has to be there.
 func missing(path string) error {
-	return fmt.Errorf("config.json: %s: missing", path)
+	return &BadValue{File: configName, Path: path, Cause: errors.New("missing")}
 }
 
 // unsupported is the error for a property that mocker knows and cannot honour.
 func unsupported(path string) error {
-	return fmt.Errorf("config.json: %s: not supported yet", path)
+	return &BadValue{File: configName, Path: path, Cause: errors.New("not supported yet")}
 }
 
 // quote makes a string of config.json printable, and keeps an error readable

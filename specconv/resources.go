@@ -24,6 +24,17 @@ func convertCgroup(spec *specs.Spec, cfg *config.Config) (err error) {
 	if from == nil {
 		return nil
 	}
+	if err := convertLimits(from, to); err != nil {
+		return err
+	}
+	for _, w := range memoryWarnings(from.Memory) {
+		cfg.Warnings = append(cfg.Warnings, "config.json: "+w)
+	}
+	return nil
+}
+
+// convertLimits converts everything but the rules for devices.
+func convertLimits(from *specs.LinuxResources, to *cgroups.Resources) error {
 	for _, convert := range []func(*specs.LinuxResources, *cgroups.Resources) error{
 		convertMemory, convertCPU, convertPids, convertBlockIO, convertHugepages,
 		convertNetwork, convertRdma, convertUnified,
@@ -32,7 +43,6 @@ func convertCgroup(spec *specs.Spec, cfg *config.Config) (err error) {
 			return err
 		}
 	}
-	warnMemory(from.Memory, cfg)
 	return nil
 }
 
@@ -72,14 +82,14 @@ func convertMemory(from *specs.LinuxResources, to *cgroups.Resources) error {
 	return nil
 }
 
-// warnMemory names the settings that kernels no longer have. The
+// memoryWarnings names the settings that kernels no longer have. The
 // specification lets a runtime ignore them, and engines still write them.
-func warnMemory(m *specs.LinuxMemory, cfg *config.Config) {
+func memoryWarnings(m *specs.LinuxMemory) (list []string) {
 	if m == nil {
-		return
+		return nil
 	}
 	warn := func(name, why string) {
-		cfg.Warnings = append(cfg.Warnings, "config.json: linux.resources.memory."+name+": ignored: "+why)
+		list = append(list, "linux.resources.memory."+name+": ignored: "+why)
 	}
 	limits := func(v *int64) bool { return v != nil && *v > 0 }
 	if limits(m.Kernel) { //nolint:staticcheck // deprecated, and still written
@@ -91,6 +101,7 @@ func warnMemory(m *specs.LinuxMemory, cfg *config.Config) {
 	if m.UseHierarchy != nil && !*m.UseHierarchy {
 		warn("useHierarchy", "the kernel always accounts hierarchically since 5.11")
 	}
+	return list
 }
 
 func convertCPU(from *specs.LinuxResources, to *cgroups.Resources) error {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,13 +18,34 @@ import (
 // busyboxPackage is where a machine without a static busybox finds one.
 const busyboxPackage = "install the package busybox-static"
 
+// busybox is a static busybox and the commands that it has.
+type busybox struct {
+	path    string
+	applets []string // "bin/sh", "usr/bin/id", ...
+}
+
+// lookUpBusybox finds the one that is given, or with "" the machine's, and
+// asks it for its commands.
+func lookUpBusybox(given string) (*busybox, error) {
+	name, err := findBusybox(given)
+	if err != nil {
+		return nil, err
+	}
+	applets, err := listApplets(name)
+	if err != nil {
+		return nil, err
+	}
+	return &busybox{name, applets}, nil
+}
+
+// has reports whether a word is one of the commands.
+func (b *busybox) has(word string) bool {
+	return slices.ContainsFunc(b.applets, func(applet string) bool { return path.Base(applet) == word })
+}
+
 // fillRootfs puts busybox, its applets and the few files that programs look
 // for into an empty directory.
-func fillRootfs(root, busybox string) error {
-	busybox, err := findBusybox(busybox)
-	if err != nil {
-		return err
-	}
+func fillRootfs(root string, b *busybox) error {
 	for _, d := range []struct {
 		name string
 		mode os.FileMode
@@ -52,18 +74,26 @@ func fillRootfs(root, busybox string) error {
 	for _, f := range []struct{ name, text string }{
 		{"etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"},
 		{"etc/group", "root:x:0:\ntty:x:5:\nnobody:x:65534:\n"},
-		{"etc/hosts", "127.0.0.1\tlocalhost mocker\n::1\tlocalhost ip6-localhost ip6-loopback\n"},
-		{"etc/hostname", "mocker\n"},
+		{"etc/hosts", hostsFile(hostname)},
+		{"etc/hostname", hostname + "\n"},
 		{"etc/resolv.conf", ""}, // where the host's is mounted
 	} {
 		if err := makeFile(filepath.Join(root, f.name), []byte(f.text), 0o644); err != nil {
 			return err
 		}
 	}
-	if err := copyProgram(filepath.Join(root, "bin/busybox"), busybox); err != nil {
+	if err := copyProgram(filepath.Join(root, "bin/busybox"), b.path); err != nil {
 		return err
 	}
-	return linkApplets(root, busybox)
+	return linkApplets(root, b.applets)
+}
+
+// hostname is what containers on the busybox root are called.
+const hostname = "mocker"
+
+// hostsFile is an /etc/hosts for a container of this name.
+func hostsFile(name string) string {
+	return "127.0.0.1\tlocalhost " + name + "\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 }
 
 // findBusybox returns the path of a busybox that needs nothing but the
@@ -121,11 +151,7 @@ func checkStatic(name string) error {
 // linkApplets makes a link to busybox for every command in it, each at its
 // usual place. The links are relative, so that they also hold seen from
 // outside the container.
-func linkApplets(root, busybox string) error {
-	applets, err := listApplets(busybox)
-	if err != nil {
-		return err
-	}
+func linkApplets(root string, applets []string) error {
 	for _, applet := range applets {
 		dir, base := path.Split(path.Clean("/" + applet))
 		var target string

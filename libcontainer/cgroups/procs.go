@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	oci "github.com/opencontainers/cgroups"
@@ -63,7 +61,7 @@ func (c *Cgroup) KillAll(sig unix.Signal) error {
 			err = errors.Join(err, fmt.Errorf("kill processes of cgroup %s: %d are there after %v", c.dirs()[0], len(fds), patience))
 		}
 		if sig == unix.SIGKILL {
-			c.freezer(oci.Thawed)
+			c.Release()
 			if err == nil {
 				err = await(fds, deadline)
 			}
@@ -135,22 +133,6 @@ func (c *Cgroup) kill(round int) {
 	}
 }
 
-// freezer sets the state of the v1 freezer, in all cgroups below too, for a
-// container may have frozen some. Killed processes end when they are thawed;
-// v2 lets them go frozen. Errors show as processes that do not end.
-func (c *Cgroup) freezer(state oci.FreezerState) {
-	top := c.paths["freezer"]
-	if top == "" {
-		return
-	}
-	_ = filepath.WalkDir(top, func(dir string, d os.DirEntry, err error) error {
-		if err == nil && d.IsDir() && (state == oci.Thawed || dir == top) {
-			_ = oci.WriteFile(dir, "freezer.state", string(state))
-		}
-		return nil
-	})
-}
-
 // await waits for the end of killed processes.
 func await(fds map[int]int, deadline time.Time) error {
 	for _, pid := range slices.Sorted(maps.Keys(fds)) {
@@ -166,32 +148,4 @@ func await(fds map[int]int, deadline time.Time) error {
 		}
 	}
 	return nil
-}
-
-// Frozen reports whether the cgroup is frozen or about to be, itself or by
-// one of its parents. A cgroup that is gone is not.
-func (c *Cgroup) Frozen() (bool, error) {
-	dir, file, sign := c.paths["freezer"], "freezer.state", "THAWED"
-	if c.unified() {
-		dir, file, sign = c.paths[""], "cgroup.events", "frozen 0"
-	}
-	if dir == "" {
-		return false, nil
-	}
-	text, err := oci.ReadFile(dir, file)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look up freezer: %w", err)
-	}
-	if strings.Contains(text, sign) && c.unified() {
-		// Asked for, but some process still has to reach its stop.
-		text, err = oci.ReadFile(dir, "cgroup.freeze")
-		if err != nil {
-			return false, fmt.Errorf("look up freezer: %w", err)
-		}
-		return strings.TrimSpace(text) != "0", nil
-	}
-	return !strings.Contains(text, sign), nil
 }

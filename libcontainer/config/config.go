@@ -20,9 +20,12 @@ type Config struct {
 	Annotations map[string]string // as in config.json
 
 	Namespaces  []Namespace // in the order in which they are entered, no type twice
-	Hostname    string      // "" leaves the name as it is
-	Domainname  string      // "" leaves the name as it is
-	Sysctls     []Sysctl    // sorted by key
+	UIDMap      IDMap       // linux.uidMappings; of a user namespace that is joined, filled in when it is
+	GIDMap      IDMap       // linux.gidMappings, likewise
+	TimeOffsets []TimeOffset
+	Hostname    string   // "" leaves the name as it is
+	Domainname  string   // "" leaves the name as it is
+	Sysctls     []Sysctl // sorted by key
 	Rootfs      Rootfs
 	Mounts      []Mount  // in the order of config.json
 	Devices     []Device // nodes to make: the spec's defaults, then linux.devices
@@ -68,6 +71,25 @@ type Namespace struct {
 	Path string  // file of the namespace to join; "" makes a new one
 }
 
+// PathOf is the path of the namespace of this type (a CLONE_NEW* flag) that
+// the container joins; "" if it joins none.
+func (c *Config) PathOf(flag uintptr) string {
+	for _, ns := range c.Namespaces {
+		if ns.Flag == flag {
+			return ns.Path
+		}
+	}
+	return ""
+}
+
+// TimeOffset is what one clock of a new time namespace is ahead of the
+// host's (time_namespaces(7)).
+type TimeOffset struct {
+	Clock   string // "monotonic" or "boottime"
+	Secs    int64
+	Nanosec uint32 // below 1e9
+}
+
 // Sysctl is one entry of linux.sysctl.
 type Sysctl struct {
 	Key   string // as in config.json: "net.ipv4.ip_forward"
@@ -99,21 +121,15 @@ type Mount struct {
 	CopyUp      bool      // tmpcopyup: a tmpfs that starts with what it covers
 	Remount     bool      // remount: changes what is mounted at Destination; of type bind: only the attributes
 	MayMiss     bool      // nofail: no error if the source does not exist
-	IDMap       *IDMap    // idmap, ridmap; nil: ids are those of the file system
+	IDMap       *MountIDs // idmap, ridmap; nil: ids are those of the file system
 }
 
-// IDMap says whose the files of a mount appear to be.
-type IDMap struct {
-	Recursive bool // ridmap: the mounts below it as well
-	// UIDs and GIDs map the ids of the file system (ContainerID) to those
-	// seen on the host (HostID).
-	UIDs, GIDs []IDMapping
-	Namespace  string // file of the user namespace to take the maps from, if there are none here
-}
-
-// IDMapping is one range of a map of ids, a line of /proc/PID/uid_map.
-type IDMapping struct {
-	ContainerID, HostID, Size uint32
+// MountIDs says whose the files of a mount appear to be: UIDs and GIDs map the
+// ids of the file system (ContainerID) to those seen on the host (HostID).
+// Without maps it is those of the container's user namespace.
+type MountIDs struct {
+	Recursive  bool // ridmap: the mounts below it as well
+	UIDs, GIDs IDMap
 }
 
 // Device is a device node to make in the container.

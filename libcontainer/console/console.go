@@ -67,6 +67,12 @@ func connect(fd int, socket string) error {
 	return retry(func() error { return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) })
 }
 
+// IsTerminal reports whether a file is a terminal.
+func IsTerminal(f *os.File) bool {
+	_, _, err := Size(f)
+	return err == nil
+}
+
 // Size is the window size of a terminal in characters.
 func Size(f *os.File) (rows, cols uint16, err error) {
 	err = withFD(f, func(fd int) error {

@@ -6,6 +6,7 @@
 package inside
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,7 +65,7 @@ func TestBecome(t *testing.T) {
 		t.Fatal(err)
 	}
 	in.Close()
-	status, err := waitFor(pid)
+	status, err := Reap(pid)
 	if err != nil || status.ExitStatus() != 2 {
 		t.Errorf("%v, %v; want the pid inside, 2, as exit status", status, err)
 	}
@@ -93,7 +94,7 @@ func TestHostileContainer(t *testing.T) {
 		}
 		in.Close()
 		in.Release()
-		if _, err := waitFor(pid); err != nil {
+		if _, err := Reap(pid); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,6 +106,88 @@ func TestHostileContainer(t *testing.T) {
 	for what := range seen {
 		t.Errorf("the container saw: %s", what)
 	}
+}
+
+// TestHostileMove is TestHostileContainer for a create that joins the pid
+// namespace: the process waits there for its parent to let it go on.
+func TestHostileMove(t *testing.T) {
+	needRoot(t)
+	host := birth(t, joinable)
+	root := hostileRoot(t)
+	if err := host.enterRoot(root); err != nil {
+		t.Fatal(err)
+	}
+	spy := startSpy(t, host, root)
+	n := births() / 100
+	for i := range n {
+		if err := moveIn(host); err != nil {
+			t.Fatalf("move %d: %v", i, err)
+		}
+	}
+	seen, looks := spy.stop(t)
+	t.Logf("%d moves, the spy looked at %d of them before their execve", n, looks)
+	if looks < n/2 {
+		t.Errorf("the spy caught %d processes of %d: it proves nothing", looks, n)
+	}
+	for what := range seen {
+		if !strings.Contains(what, "-> pipe:") { // that by which it watches its parent
+			t.Errorf("the container saw: %s", what)
+		}
+	}
+}
+
+// moveIn makes a process of the container of target that executes /true.
+func moveIn(target *Child) error {
+	in, err := New(Birth{CgroupFD: -1})
+	if err != nil {
+		return err
+	}
+	defer in.Release()
+	defer in.Close()
+	defer in.Kill()
+	// Into the region, where nothing that follows is put.
+	if err := in.do("mkdir", "", unix.SYS_MKDIRAT, unix.AT_FDCWD, strings.Repeat("/", 1<<16)+secret, 0); !errors.Is(err, unix.ENAMETOOLONG) {
+		return err
+	}
+	if err := in.Setns(target.Pidfd, "container", joinable); err != nil {
+		return err
+	}
+	if err := in.WatchPipe(); err != nil {
+		return err
+	}
+	p := in.NewProgram()
+	if err := p.DropMemory(); err != nil {
+		return err
+	}
+	p.Add("unshare", "CLONE_FILES", unix.SYS_UNSHARE, unix.CLONE_FILES)
+	if watch := in.ParentFD(); watch > 3 {
+		p.Add("close_range", "3-", unix.SYS_CLOSE_RANGE, 3, watch-1, 0)
+	}
+	p.Add("close_range", "", unix.SYS_CLOSE_RANGE, in.ParentFD()+1, uint64(^uint32(0)), 0)
+	p.Add("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+	if err := p.Run(); err != nil {
+		return err
+	}
+	err = in.MoveIn(func(p *Program) {
+		for c := range 64 {
+			p.Add("prctl", "PR_CAPBSET_DROP", unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c)
+			p.Accept(unix.EINVAL)
+		}
+		p.AddCapset(Caps{})
+	}, func(p *Program) { p.Add("setsid", "", unix.SYS_SETSID) })
+	if err != nil {
+		return err
+	}
+	p = in.NewProgram()
+	for range 50 {
+		p.Add("sched_yield", "", unix.SYS_SCHED_YIELD)
+	}
+	p.Add("exec", "/true", unix.SYS_EXECVE, "/true", []string{"/true"}, []string{})
+	if err := p.Post(); err != nil {
+		return err
+	}
+	_, err = in.Wait()
+	return err
 }
 
 // enterRoot gives the child a root of its own, with a procfs of its pid
@@ -175,7 +258,7 @@ func (s *spy) stop(t *testing.T) (seen map[string]bool, looks int) {
 	if err := os.WriteFile(filepath.Join(s.root, "stop"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if status, err := waitFor(s.pid); err != nil || status.ExitStatus() != 0 {
+	if status, err := Reap(s.pid); err != nil || status.ExitStatus() != 0 {
 		t.Fatalf("the spy ended with %v, %v", status, err)
 	}
 	report, err := os.ReadFile(filepath.Join(s.root, "report"))

@@ -34,13 +34,15 @@ type Child struct {
 	PID   int // as the parent sees it
 	Pidfd int // close-on-exec; valid until Close
 
-	region *region
-	parent int     // pidfd of this process
-	stack  uintptr // an address in the child's stack
-	dead   error   // why no further call can be made
-	reaped bool
-	closed bool // the region is unmapped; only its address is left
-	status unix.WaitStatus
+	region      *region
+	parent      int      // pidfd of this process, or the reading end of pipe
+	pipe        *os.File // the writing end, which closes with this process; nil: see parent
+	stack       uintptr  // an address in the child's stack
+	dead        error    // why no further call can be made
+	fixedGroups bool     // its user namespace denies setgroups(2)
+	reaped      bool
+	closed      bool // the region is unmapped; only its address is left
+	status      unix.WaitStatus
 }
 
 // New forks a child. The caller must end with Close, after Release where the
@@ -93,6 +95,8 @@ func birthError(b Birth, errno unix.Errno) error {
 	switch {
 	case errno == unix.ENOSYS || errno == unix.E2BIG:
 		return fmt.Errorf("clone3: %w: mocker needs Linux 5.14 or newer, and a sandbox that lets clone3 through", errno)
+	case (errno == unix.EACCES || errno == unix.EBUSY) && b.CgroupFD >= 0:
+		return fmt.Errorf("clone3 into the cgroup: %w", errno)
 	case errno == unix.EPERM:
 		return fmt.Errorf("clone3 with new namespaces (flags %#x): %w: it takes CAP_SYS_ADMIN, or a user namespace", b.Namespaces, errno)
 	case errno == unix.ENOSPC || errno == unix.EUSERS:
@@ -121,7 +125,7 @@ func (in *Child) Wait() (unix.WaitStatus, error) {
 	if in.reaped {
 		return in.status, nil
 	}
-	status, err := waitFor(in.PID)
+	status, err := Reap(in.PID)
 	if err != nil {
 		return 0, err
 	}
@@ -137,6 +141,9 @@ func (in *Child) Close() {
 	in.closed = true
 	in.region.unmap()
 	unix.Close(in.parent)
+	if in.pipe != nil {
+		in.pipe.Close()
+	}
 	unix.Close(in.Pidfd)
 	in.dead = errors.New("the container's process was let go")
 }

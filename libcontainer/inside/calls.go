@@ -2,6 +2,7 @@ package inside
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -61,6 +62,11 @@ func (in *Child) FsconfigFlag(fs int, key string) error {
 // FsconfigString sets an option to a value (fsconfig(2)).
 func (in *Child) FsconfigString(fs int, key, value string) error {
 	return in.do("fsconfig", key+"="+value, unix.SYS_FSCONFIG, fs, unix.FSCONFIG_SET_STRING, key, value, 0)
+}
+
+// FsconfigFD sets an option to an open file (fsconfig(2)).
+func (in *Child) FsconfigFD(fs int, key string, fd int) error {
+	return in.do("fsconfig", key, unix.SYS_FSCONFIG, fs, unix.FSCONFIG_SET_FD, key, nil, fd)
 }
 
 // FsconfigCreate makes the superblock (fsconfig(2)).
@@ -172,6 +178,18 @@ func (in *Child) Fchownat(dir int, name string, uid, gid int) error {
 	return in.do("chown", name, unix.SYS_FCHOWNAT, dir, name, uid, gid, unix.AT_EMPTY_PATH|unix.AT_SYMLINK_NOFOLLOW)
 }
 
+// Fchmod changes the mode of what fd is open on.
+func (in *Child) Fchmod(fd int, mode uint32) error {
+	return in.do("fchmod", "", unix.SYS_FCHMOD, fd, int(mode))
+}
+
+// Futimens changes the times of access and modification of what fd is open
+// on (utimensat(2)).
+func (in *Child) Futimens(fd int, access, modification unix.Timespec) error {
+	times := [2]unix.Timespec{access, modification}
+	return in.do("utimensat", "", unix.SYS_UTIMENSAT, fd, nil, bytesOf(&times), 0)
+}
+
 // Sethostname sets the name of the UTS namespace.
 func (in *Child) Sethostname(name string) error {
 	return in.do("sethostname", name, unix.SYS_SETHOSTNAME, name, len(name))
@@ -198,10 +216,17 @@ func (in *Child) Unshare(object string, flags uintptr) error {
 	return in.do("unshare", object, unix.SYS_UNSHARE, flags)
 }
 
-// JoinSessionKeyring replaces the session keyring by an anonymous one
-// (keyctl(2), KEYCTL_JOIN_SESSION_KEYRING).
+// JoinSessionKeyring replaces the session keyring by the one of that name, if
+// there is one that may be searched, else by a new one (keyctl(2),
+// KEYCTL_JOIN_SESSION_KEYRING), and gives its serial number.
 func (in *Child) JoinSessionKeyring(name string) (int, error) {
 	return in.call1("keyctl", "join session keyring "+name, unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, name)
+}
+
+// SetKeyPermissions changes who may do what with a key (keyctl(2),
+// KEYCTL_SETPERM).
+func (in *Child) SetKeyPermissions(key int, permissions uint32) error {
+	return in.do("keyctl", fmt.Sprintf("set permissions of key %d", key), unix.SYS_KEYCTL, unix.KEYCTL_SETPERM, key, uint64(permissions))
 }
 
 // Ioctl calls ioctl(2); name is that of the request.
@@ -248,8 +273,9 @@ func (in *Child) Signalfd(mask uint64) (int, error) {
 	return in.call1("signalfd", "", unix.SYS_SIGNALFD4, -1, bytesOf(&mask), 8, unix.SFD_CLOEXEC|unix.SFD_NONBLOCK)
 }
 
-// ParentFD is the pidfd of the parent that the child watches. A last program
-// that unshares the table of fds keeps it until the parent is not needed.
+// ParentFD is what the child watches its parent by: a pidfd, after WatchPipe
+// a pipe. A last program that unshares the table of fds keeps it until the
+// parent is not needed.
 func (in *Child) ParentFD() int { return in.parent }
 
 // Socket makes a socket of the child's network namespace.

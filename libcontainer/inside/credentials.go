@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/config"
 )
 
 // Caps are three of the sets of capabilities(7), one bit per capability.
@@ -60,6 +62,12 @@ func (p *Program) AddSetgroups(groups []uint32) {
 	p.Add("setgroups", fmt.Sprint(groups), unix.SYS_SETGROUPS, len(groups), list)
 }
 
+// AddSetrlimit appends setrlimit(2).
+func (p *Program) AddSetrlimit(r config.Rlimit) {
+	p.Add("setrlimit", fmt.Sprintf("%s to soft %d, hard %d", r.Name, r.Soft, r.Hard),
+		unix.SYS_PRLIMIT64, 0, r.Resource, bytesOf(&unix.Rlimit{Cur: r.Soft, Max: r.Hard}), nil)
+}
+
 // AddPoll appends a ppoll(2) without a time limit for one of two fds to
 // become readable.
 func (p *Program) AddPoll(a, b int) {
@@ -107,22 +115,65 @@ func (in *Child) As(user Credentials, do func() error) error {
 	return errors.Join(err, in.actAs(own))
 }
 
-// credentials are those that the child was born with, as its parent has them.
+// TakeIDs gives the child ids of the user namespace that it has entered, in
+// which the ones it was born with need not have a name. Its capabilities
+// there stay. denied says that the namespace denies setgroups(2); else the
+// child drops its groups.
+func (in *Child) TakeIDs(uid, gid uint32, denied bool) error {
+	p := in.NewProgram()
+	p.Add("prctl", "PR_SET_KEEPCAPS", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
+	if !denied {
+		p.AddSetgroups(nil)
+	}
+	p.Add("setresgid", fmt.Sprint(gid), unix.SYS_SETRESGID, int(gid), int(gid), int(gid))
+	p.Add("setresuid", fmt.Sprint(uid), unix.SYS_SETRESUID, int(uid), int(uid), int(uid))
+	p.Add("prctl", "PR_SET_KEEPCAPS", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 0)
+	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL)) // a change of ids clears it
+	if err := p.Run(); err != nil {
+		return err
+	}
+	in.fixedGroups = denied
+	caps, err := in.Capget()
+	if err != nil || caps.Effective == caps.Permitted {
+		return err
+	}
+	// Of an id that is not 0 the effective set is empty.
+	caps.Effective = caps.Permitted
+	p = in.NewProgram()
+	p.AddCapset(caps)
+	return p.Run()
+}
+
+// FixedGroups reports whether the child's user namespace denies setgroups(2).
+func (in *Child) FixedGroups() bool { return in.fixedGroups }
+
+// Hide makes the child undumpable: nobody without capabilities over mocker
+// itself may trace it or look into it (PR_SET_DUMPABLE).
+func (in *Child) Hide() error {
+	return in.do("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+}
+
+// credentials are the child's own, with the ids of its user namespace.
 func (in *Child) credentials() (Credentials, error) {
 	caps, err := in.Capget()
 	if err != nil {
 		return Credentials{}, err
 	}
-	groups, err := unix.Getgroups()
-	if err != nil {
-		return Credentials{}, fmt.Errorf("getgroups: %w", err)
+	p := in.NewProgram()
+	list := p.room(4*maxGroups, 4) // the beginning of the arena
+	uid := p.Add("geteuid", "", unix.SYS_GETEUID)
+	gid := p.Add("getegid", "", unix.SYS_GETEGID)
+	count := p.Add("getgroups", "", unix.SYS_GETGROUPS, maxGroups, list)
+	if err := p.Run(); err != nil {
+		return Credentials{}, err
 	}
-	own := Credentials{FSUID: uint32(unix.Geteuid()), FSGID: uint32(unix.Getegid()), Caps: caps}
-	for _, g := range groups {
-		own.Groups = append(own.Groups, uint32(g))
-	}
+	own := Credentials{FSUID: uint32(p.Value(uid)), FSGID: uint32(p.Value(gid)), Caps: caps}
+	groups := (*[maxGroups]uint32)(unsafe.Pointer(&in.region.arena))
+	own.Groups = append(own.Groups, groups[:min(max(p.Value(count), 0), maxGroups)]...)
 	return own, nil
 }
+
+const maxGroups = 65536 // NGROUPS_MAX, getgroups(2)
 
 // actAs takes on a file system identity. setfsuid to or from 0 changes
 // capabilities; they are set after it. For setgroups all that are permitted
@@ -132,7 +183,9 @@ func (in *Child) actAs(c Credentials) error {
 	all := c.Caps
 	all.Effective = all.Permitted
 	p.AddCapset(all)
-	p.AddSetgroups(c.Groups)
+	if !in.fixedGroups {
+		p.AddSetgroups(c.Groups)
+	}
 	p.Add("setfsgid", fmt.Sprint(c.FSGID), unix.SYS_SETFSGID, int(c.FSGID))
 	p.Add("setfsuid", fmt.Sprint(c.FSUID), unix.SYS_SETFSUID, int(c.FSUID))
 	p.AddCapset(c.Caps)

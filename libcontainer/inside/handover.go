@@ -3,6 +3,7 @@ package inside
 import (
 	"errors"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -18,7 +19,7 @@ import (
 //
 // A copy in a pid namespace that others live in is visible to them, and one
 // with CAP_SYS_PTRACE there can do with it, and with the region, as it likes.
-// For such a place there is Become.
+// For such a place there are MoveIn and Become.
 func (in *Child) HandOver(flags uintptr) error {
 	old := in.PID
 	p := in.NewProgram()
@@ -26,18 +27,79 @@ func (in *Child) HandOver(flags uintptr) error {
 	p.addClone("hand over", flags|unix.CLONE_PIDFD|unix.CLONE_FILES)
 	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL)) // fork clears it
 	p.Add("setsid", "", unix.SYS_SETSID)
+	if err := in.runCopy(p); err != nil {
+		return err
+	}
+	unix.Close(in.Pidfd)
+	in.PID, in.Pidfd = int(in.region.tid), int(in.region.pidfd)
+	_, err := Reap(old)
+	return err
+}
+
+// MoveIn is HandOver for a child that has let go of all it shared with this
+// process, into the pid namespace that it has joined and that others live in.
+// The calls of before are executed in the child, which they cannot see; those
+// of after in the copy, which they can.
+//
+// The child must have left its pidfd of this process behind: see WatchPipe.
+// From then on the region is theirs to write as well: what the copy says is
+// good for an error at most. Its pid is the one that the kernel wrote, and is
+// taken only if the kernel confirms that it is a child of this process.
+func (in *Child) MoveIn(before, after func(*Program)) error {
+	old := in.PID
+	p := in.NewProgram()
+	in.region.tid = 0
+	before(p)
+	p.addClone("move into the pid namespace", 0)
+	after(p)
+	if err := p.forget(); err != nil {
+		return err
+	}
+	if err := in.runCopy(p); err != nil {
+		return err
+	}
+	pid := int(atomic.LoadInt32(&in.region.tid))
+	if _, err := Reap(old); err != nil {
+		return err
+	}
+	// Not reaped, so the pid is its own; the old one is gone.
+	if err := ownChild(pid); err != nil {
+		return err
+	}
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return fmt.Errorf("open a pidfd of process %d: %w", pid, err)
+	}
+	unix.Close(in.Pidfd)
+	in.PID, in.Pidfd = pid, pidfd
+	return nil
+}
+
+// WatchPipe makes the child look at the end of a pipe instead of at a pidfd,
+// which tells as well that this process is gone. For who can trace it a pidfd
+// would be a way to all that this process has open (pidfd_getfd(2)).
+func (in *Child) WatchPipe() error {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	in.region.parent = unix.PollFd{Fd: int32(ends[0])} // what is waited for, POLLHUP, need not be asked for
+	unix.Close(in.parent)
+	in.parent, in.pipe = ends[0], os.NewFile(uintptr(ends[1]), "pipe")
+	return nil
+}
+
+// runCopy has the child execute a program in which it hands over to a copy.
+func (in *Child) runCopy(p *Program) error {
 	if err := p.Post(); err != nil {
 		return err
 	}
 	if err := in.awaitCopy(p); err != nil {
 		in.dead = err
-		in.endCopy(int(in.region.tid))
+		in.endCopy(int(atomic.LoadInt32(&in.region.tid)))
 		return err
 	}
-	unix.Close(in.Pidfd)
-	in.PID, in.Pidfd = int(in.region.tid), int(in.region.pidfd)
-	_, err := waitFor(old)
-	return err
+	return nil
 }
 
 // addClone appends the clone3 of a hand-over. exit_signal is 0: with
@@ -104,6 +166,9 @@ func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, e
 	after(p)
 	p.Epilogue()
 	p.Add("exit_group", "", unix.SYS_EXIT_GROUP, 255)
+	if err := p.forget(); err != nil {
+		return 0, err
+	}
 	if err := p.Post(); err != nil {
 		return 0, err
 	}
@@ -124,6 +189,25 @@ func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, e
 	return 0, fmt.Errorf("the process that joins the container %w", howEnded(status))
 }
 
+// forget takes out of the region what earlier programs have left in it: the
+// copy has it mapped, and who may read the copy's memory is a stranger.
+func (p *Program) forget() error {
+	if err := errors.Join(p.err, p.in.dead); err != nil {
+		return err
+	}
+	r := p.in.region
+	clear(r.slots[len(p.calls):])
+	page := unix.Getpagesize()
+	base := int(uintptr(unsafe.Pointer(&r.arena)) % uintptr(page))
+	end := min((base+p.text+page-1)/page*page-base, arenaSize) // the first whole page behind the program
+	clear(r.arena[p.text:end])
+	rest := r.arena[end : arenaSize-(base+arenaSize)%page]
+	if err := unix.Madvise(rest, unix.MADV_REMOVE); err != nil {
+		return fmt.Errorf("madvise MADV_REMOVE: %w", err)
+	}
+	return nil
+}
+
 // endCopy ends a copy that is not to go on. One that is not reaped would keep
 // the init of its pid namespace from ending.
 func (in *Child) endCopy(pid int) {
@@ -131,7 +215,7 @@ func (in *Child) endCopy(pid int) {
 		return
 	}
 	_ = unix.Kill(pid, unix.SIGKILL) // a child that is not reaped: the pid is still its own
-	_, _ = waitFor(pid)
+	_, _ = Reap(pid)
 }
 
 // ownChild makes sure that a pid is that of a child of this process which
@@ -144,8 +228,8 @@ func ownChild(pid int) error {
 	return nil
 }
 
-// waitFor reaps a child.
-func waitFor(pid int) (status unix.WaitStatus, err error) {
+// Reap waits for the end of a child of this process, and reaps it.
+func Reap(pid int) (status unix.WaitStatus, err error) {
 	for {
 		_, err = unix.Wait4(pid, &status, 0, nil)
 		if !errors.Is(err, unix.EINTR) {

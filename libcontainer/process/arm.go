@@ -25,13 +25,17 @@ type Gate struct {
 
 // Last is what the last program is made of.
 type Last struct {
-	Process  *config.Process // nil: there is nothing to start
-	Path     string          // of the executable, from LookUp
-	Env      []string        // the whole environment
-	Gate     Gate
-	Terminal *os.File // the container's end of the terminal; nil: stdio is inherited
-	Preserve int      // fds from 3 on that the process keeps
-	Nofile   [2]uint64
+	Process   *config.Process // nil: there is nothing to start
+	Path      string          // of the executable, from LookUp
+	Env       []string        // the whole environment
+	Gate      Gate
+	Joins     bool        // it is one more process of a container: see Join; there is no Gate
+	Terminal  *os.File    // the container's end of the terminal; nil: see Stdio
+	Stdio     [3]*os.File // standard streams without a terminal; nil: inherited
+	Preserve  int         // fds from 3 on that the process keeps
+	Nofile    [2]uint64
+	Inhabited bool // the pid namespace is joined: others live there
+	Open      bool // dumpable while it waits: hooks and exec of an ordinary user may join it
 }
 
 // Arm makes the child ready for the rest of its life, which happens without
@@ -41,21 +45,41 @@ type Last struct {
 //
 // It is two programs, because an error before the child is on its own belongs
 // to create: the first one is answered, the second one not.
+//
+// In a pid namespace that others live in, whoever has CAP_SYS_PTRACE there can
+// do with what it sees as it likes. So the child, which is not in it yet, also
+// takes on the final credentials, and only a copy of it with nothing left to
+// lose goes there, to wait and to execute the program.
 func Arm(in *inside.Child, last Last) (*inside.Program, error) {
+	if last.Inhabited {
+		if err := in.WatchPipe(); err != nil {
+			return nil, err
+		}
+	}
 	signals, err := in.Signalfd(deadly())
 	if err != nil {
 		return nil, err
 	}
-	if err := letGo(in, last, signals); err != nil {
+	if err := letGo(in, last, []int{signals, last.Gate.Start, last.Gate.Started}); err != nil {
 		return nil, err
+	}
+	if last.Inhabited {
+		if err := moveIn(in, last); err != nil {
+			return nil, err
+		}
 	}
 	if err := setRlimits(in.PID, last); err != nil {
 		return nil, err
 	}
 	p := in.NewProgram()
+	if last.Open {
+		p.Add("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1)
+	}
 	waitForStart(p, in, last, signals)
 	if last.Process != nil {
-		becomeUser(p, last.Process)
+		if !last.Inhabited {
+			becomeUser(p, in, last.Process)
+		}
 		execute(p, last)
 	}
 	p.Epilogue()
@@ -64,10 +88,24 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 	return p, nil
 }
 
-// letGo takes the child away from its parent: its memory, its fds, its death
-// signal. The pidfd of the parent stays open as long as the parent could
-// still fail to hand over the second program.
-func letGo(in *inside.Child, last Last, signals int) error {
+// moveIn takes the child into the pid namespace that it joins.
+func moveIn(in *inside.Child, last Last) error {
+	return in.MoveIn(func(p *inside.Program) {
+		if last.Process != nil {
+			becomeUser(p, in, last.Process)
+		}
+	}, func(p *inside.Program) {
+		p.Add("setsid", "", unix.SYS_SETSID)
+		if last.Terminal != nil {
+			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
+		}
+	})
+}
+
+// letGo takes the child away from its parent: its memory, its fds but those
+// to keep, its death signal. The pidfd of the parent stays open as long as
+// the parent could still fail to hand over the second program.
+func letGo(in *inside.Child, last Last, keep []int) error {
 	p := in.NewProgram()
 	if err := p.DropMemory(); err != nil {
 		return err
@@ -75,13 +113,19 @@ func letGo(in *inside.Child, last Last, signals int) error {
 	p.Add("unshare", "CLONE_FILES", unix.SYS_UNSHARE, unix.CLONE_FILES)
 	if last.Terminal != nil {
 		tty := int(last.Terminal.Fd())
-		p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, tty, unix.TIOCSCTTY, 0)
+		if !last.Joins && !last.Inhabited { // the end of a session's leader would hang it up
+			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, tty, unix.TIOCSCTTY, 0)
+		}
 		for fd := range 3 {
 			p.Add("dup3", last.Terminal.Name(), unix.SYS_DUP3, tty, fd, 0)
 		}
 	}
-	keep := []int{signals, in.ParentFD(), last.Gate.Start, last.Gate.Started}
-	closeOthers(p, 3+last.Preserve, keep)
+	for fd, f := range last.Stdio {
+		if f != nil {
+			p.Add("dup3", f.Name(), unix.SYS_DUP3, int(f.Fd()), fd, 0)
+		}
+	}
+	closeOthers(p, 3+last.Preserve, append(keep, in.ParentFD()))
 	for sig := 1; sig <= 64; sig++ {
 		p.Add("rt_sigaction", fmt.Sprint(sig), unix.SYS_RT_SIGACTION, sig, make([]byte, sizeofSigaction), nil, 8)
 		p.Accept(unix.EINVAL) // KILL and STOP
@@ -122,7 +166,7 @@ func deadly() uint64 {
 // read does not block: it fails if it was a signal, and so ends the program.
 func waitForStart(p *inside.Program, in *inside.Child, last Last, signals int) {
 	start := last.Gate.Start
-	p.Add("close", "pidfd of mocker", unix.SYS_CLOSE, in.ParentFD())
+	p.Add("close", "watch over mocker", unix.SYS_CLOSE, in.ParentFD())
 	p.AddPoll(start, signals)
 	p.Add("read", "start", unix.SYS_READ, start, make([]byte, 8), 1)
 	p.Add("close", "start", unix.SYS_CLOSE, start)
@@ -132,7 +176,7 @@ func waitForStart(p *inside.Program, in *inside.Child, last Last, signals int) {
 // becomeUser takes on the final credentials. Order: the bounding set and the
 // groups while there are capabilities to change them; the ids with
 // PR_SET_KEEPCAPS, or the capabilities would be gone; then the sets.
-func becomeUser(p *inside.Program, proc *config.Process) {
+func becomeUser(p *inside.Program, in *inside.Child, proc *config.Process) {
 	p.Add("umask", fmt.Sprintf("%#o", proc.Umask), unix.SYS_UMASK, int(proc.Umask))
 	for c := 0; c < 64; c++ {
 		if proc.Caps.Bounding>>c&1 == 0 {
@@ -140,7 +184,9 @@ func becomeUser(p *inside.Program, proc *config.Process) {
 			p.Accept(unix.EINVAL) // a capability that this kernel does not have
 		}
 	}
-	p.AddSetgroups(proc.Groups)
+	if !in.FixedGroups() {
+		p.AddSetgroups(proc.Groups)
+	}
 	p.Add("prctl", "PR_SET_KEEPCAPS", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
 	p.Add("setresgid", fmt.Sprint(proc.GID), unix.SYS_SETRESGID, int(proc.GID), int(proc.GID), int(proc.GID))
 	p.Add("setresuid", fmt.Sprint(proc.UID), unix.SYS_SETRESUID, int(proc.UID), int(proc.UID), int(proc.UID))
@@ -177,6 +223,9 @@ func setRlimits(pid int, last Last) error {
 	}
 	for _, r := range last.Process.Rlimits {
 		nofile = nofile || r.Resource == unix.RLIMIT_NOFILE
+		if last.Joins && r.Resource == unix.RLIMIT_NPROC {
+			continue // see Join
+		}
 		if err := setRlimit(pid, r); err != nil {
 			return err
 		}
@@ -204,14 +253,19 @@ func setRlimit(pid int, r config.Rlimit) error {
 
 // FixStdio gives the process's stdio to its user, as runc does, so that it
 // can open /dev/stdout again. The null device and what cannot be given away
-// stay as they are.
-func FixStdio(in *inside.Child, p *config.Process) error {
-	for fd := range 3 {
+// stay as they are: in a user namespace all that it does not own. ids are its
+// user ids.
+func FixStdio(in *inside.Child, last Last, ids config.IDMap) error {
+	p := last.Process
+	for fd, f := range last.Stdio {
+		if f != nil {
+			fd = int(f.Fd())
+		}
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil {
 			return fmt.Errorf("stat fd %d: %w", fd, err)
 		}
-		if st.Uid == p.UID || st.Rdev == unix.Mkdev(1, 3) {
+		if owner, ok := ids.Inside(st.Uid); !ok || owner == p.UID || st.Rdev == unix.Mkdev(1, 3) {
 			continue
 		}
 		err := in.Fchownat(fd, "", int(p.UID), -1)

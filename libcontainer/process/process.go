@@ -9,6 +9,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"os/exec"
 	"path"
 	"strings"
 
@@ -84,7 +85,7 @@ func search(in *inside.Child, name string, env []string, self func(int) (bool, e
 	if denied != nil {
 		return "", fmt.Errorf("exec: %q: %w", name, denied)
 	}
-	return "", fmt.Errorf("exec: %q: executable file not found in $PATH", name)
+	return "", fmt.Errorf("exec: %q: %w", name, exec.ErrNotFound)
 }
 
 // searchPath is the PATH that execvp(3) would use, the last of env. A process

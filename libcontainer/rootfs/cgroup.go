@@ -75,19 +75,19 @@ func (r *Root) mountHierarchy(tmpfs int, dir CgroupDir, m *config.Mount) error {
 }
 
 func (r *Root) attachCopy(dir string, place int, m *config.Mount) error {
-	tree, err := openTree(dir, false)
+	tree, err := r.openTree(dir, false)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(tree)
 	all := unix.MountAttr{Attr_set: m.RecSet, Attr_clr: m.RecClear, Propagation: unix.MS_PRIVATE}
-	if err := setattr(tree, 0, all); err != nil {
+	if err := r.setattr(tree, 0, all); err != nil {
 		return err
 	}
-	if err := setattr(tree, 0, unix.MountAttr{Attr_set: m.Set, Attr_clr: m.Clear}); err != nil {
+	if err := r.setattr(tree, 0, unix.MountAttr{Attr_set: m.Set, Attr_clr: m.Clear}); err != nil {
 		return err
 	}
-	if err := setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return setattr(tree, flags, attr) }); err != nil {
+	if err := setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return r.setattr(tree, flags, attr) }); err != nil {
 		return err
 	}
 	return r.in.MoveMount(tree, place)

@@ -6,14 +6,31 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/inside"
 )
 
-// Console opens a terminal of the container's own devpts, puts it on
-// /dev/console and returns both its ends. The peer is asked of the master
+// Console opens a terminal of the container's own, puts it on /dev/console
+// and returns both its ends.
+func (r *Root) Console() (master, slave *os.File, err error) {
+	master, slave, err = Terminal(r.in, r.fd)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.mountConsole(slave); err != nil {
+		master.Close()
+		slave.Close()
+		return nil, nil, err
+	}
+	return master, slave, nil
+}
+
+// Terminal opens a terminal of the devpts on /dev/pts below root, the root of
+// a container, and returns both its ends. The peer is asked of the master
 // (TIOCGPTPEER), never opened by its name, which the container may have
 // covered (CVE-2025-52565).
-func (r *Root) Console() (master, slave *os.File, err error) {
-	fd, err := r.open("/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY)
+func Terminal(in *inside.Child, root int) (master, slave *os.File, err error) {
+	fd, err := in.Openat2(root, "dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY, 0, inRoot)
 	if err != nil {
 		return nil, nil, fmt.Errorf("in the container, %w (a terminal needs a devpts on /dev/pts)", err)
 	}
@@ -22,15 +39,8 @@ func (r *Root) Console() (master, slave *os.File, err error) {
 		return nil, nil, err
 	}
 	master = os.NewFile(uintptr(fd), "/dev/ptmx")
-	slave, err = r.peer(fd)
-	if err == nil {
-		err = r.mountConsole(slave)
-	}
-	if err != nil {
+	if slave, err = peer(in, fd); err != nil {
 		master.Close()
-		if slave != nil {
-			slave.Close()
-		}
 		return nil, nil, err
 	}
 	return master, slave, nil
@@ -48,7 +58,7 @@ func checkPtmx(fd int) error {
 	return nil
 }
 
-func (r *Root) peer(master int) (*os.File, error) {
+func peer(in *inside.Child, master int) (*os.File, error) {
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		return nil, fmt.Errorf("unlock the terminal: %w", err)
 	}
@@ -56,7 +66,7 @@ func (r *Root) peer(master int) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask the terminal for its number: %w", err)
 	}
-	fd, err := r.in.Ioctl(master, "TIOCGPTPEER", unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	fd, err := in.Ioctl(master, "TIOCGPTPEER", unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("open the terminal's other end: %w", err)
 	}

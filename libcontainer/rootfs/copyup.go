@@ -96,7 +96,7 @@ func (c *copier) entry(from, to int, at string, depth int) error {
 	default:
 		err = c.r.in.Mknodat(to, name, st.Mode, st.Rdev)
 		if err == nil {
-			err = c.r.in.Fchownat(to, name, int(st.Uid), int(st.Gid))
+			err = c.r.giveTo(to, name, st.Uid, st.Gid)
 		}
 	}
 	if err != nil {
@@ -129,7 +129,7 @@ func (c *copier) link(src, to int, name string, st *unix.Stat_t) error {
 	if err := c.r.in.Symlinkat(target, to, name); err != nil {
 		return err
 	}
-	return c.r.in.Fchownat(to, name, int(st.Uid), int(st.Gid))
+	return c.r.giveTo(to, name, st.Uid, st.Gid)
 }
 
 func (c *copier) file(from, to int, name string, st *unix.Stat_t) error {
@@ -193,17 +193,27 @@ func (c *copier) content(dst, src int, size int64) error {
 // attributes gives fd the owner, mode and times of what it was copied from:
 // the owner first, a change of which clears set-user-ID.
 func (c *copier) attributes(fd int, st *unix.Stat_t) error {
-	if err := c.r.in.Fchownat(fd, "", int(st.Uid), int(st.Gid)); err != nil {
+	if err := c.r.giveTo(fd, "", st.Uid, st.Gid); err != nil {
 		return err
 	}
-	if err := unix.Fchmod(fd, st.Mode&0o7777); err != nil {
-		return fmt.Errorf("chmod: %w", err)
+	if err := c.r.in.Fchmod(fd, st.Mode&0o7777); err != nil {
+		return err
 	}
-	times := []unix.Timeval{unix.NsecToTimeval(st.Atim.Nano()), unix.NsecToTimeval(st.Mtim.Nano())}
-	if err := unix.Futimes(fd, times); err != nil && !errors.Is(err, unix.ENOSYS) {
-		return fmt.Errorf("set times: %w", err)
+	return c.r.in.Futimens(fd, st.Atim, st.Mtim)
+}
+
+// giveTo changes an owner to ids as this process sees them. One that the
+// container's user namespace has no name for cannot own anything new there:
+// that stays with who made it.
+func (r *Root) giveTo(dir int, name string, uid, gid uint32) error {
+	u, g := -1, -1
+	if id, ok := r.cfg.UIDMap.Inside(uid); ok {
+		u = int(id)
 	}
-	return nil
+	if id, ok := r.cfg.GIDMap.Inside(gid); ok {
+		g = int(id)
+	}
+	return r.in.Fchownat(dir, name, u, g)
 }
 
 // copyXattrs copies extended attributes: capabilities, access lists, labels.

@@ -51,6 +51,9 @@ func (r *Root) device(d *config.Device) error {
 	defer unix.Close(parent)
 	dev := unix.Mkdev(d.Major, d.Minor)
 	err = r.in.Mknodat(parent, name, d.Mode, dev)
+	if errors.Is(err, unix.EPERM) && d.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return r.bindDevice(d, dev)
+	}
 	if errors.Is(err, unix.EEXIST) {
 		err = r.sameDevice(parent, name, d.Mode, dev)
 	}
@@ -61,6 +64,34 @@ func (r *Root) device(d *config.Device) error {
 		return nil
 	}
 	return r.in.Fchownat(parent, name, int(d.UID), int(d.GID))
+}
+
+// bindDevice mounts the host's node of the same path, where a new one may not
+// be made: in a user namespace. Its owner and mode are the host's, whose inode
+// it is.
+func (r *Root) bindDevice(d *config.Device, dev uint64) error {
+	tree, err := r.openTree(d.Path, false)
+	if err != nil {
+		return fmt.Errorf("mknod is not permitted, and the host's node cannot be had: %w", err)
+	}
+	defer unix.Close(tree)
+	var st unix.Stat_t
+	if err := unix.Fstat(tree, &st); err != nil {
+		return fmt.Errorf("stat: %w", err)
+	}
+	if st.Mode&unix.S_IFMT != d.Mode&unix.S_IFMT || st.Rdev != dev {
+		return fmt.Errorf("mknod is not permitted, and the host's node is another one (device %d:%d): %w",
+			unix.Major(st.Rdev), unix.Minor(st.Rdev), unix.EPERM)
+	}
+	if err := r.setattr(tree, 0, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC, Propagation: unix.MS_PRIVATE}); err != nil {
+		return err
+	}
+	place, err := r.place(d.Path, false)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(place)
+	return r.in.MoveMount(tree, place)
 }
 
 // sameDevice accepts a node that is there already if it is the one wanted.

@@ -29,20 +29,58 @@ func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int
 		return -1, fmt.Errorf("%w (this kernel has no file system %q)", err, fstype)
 	}
 	if err != nil {
-		return -1, err
+		return -1, r.refused(fstype, err)
 	}
 	defer unix.Close(fs)
 	err = r.in.FsconfigString(fs, "source", source)
 	if err == nil {
 		err = r.configure(fs, data)
 	}
+	if err == nil && fstype == "proc" && r.pidns != nil {
+		err = r.joinedProc(fs)
+	}
 	if err == nil {
 		err = r.in.FsconfigCreate(fs)
 	}
 	if err != nil {
-		return -1, fmt.Errorf("%w%s", err, kernelSays(fs))
+		return -1, r.refused(fstype, fmt.Errorf("%w%s", err, kernelSays(fs)))
 	}
-	return r.in.Fsmount(fs, attrs)
+	mnt, err := r.in.Fsmount(fs, attrs)
+	return mnt, r.refused(fstype, err)
+}
+
+// joinedProc makes a procfs that of the pid namespace that the container
+// joins and the child is not in.
+func (r *Root) joinedProc(fs int) error {
+	err := r.in.FsconfigFD(fs, "pidns", int(r.pidns.Fd()))
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("%w (a procfs of a pid namespace that is joined takes Linux 6.17: bind-mount one instead)", err)
+	}
+	return err
+}
+
+// owners are the file systems that show a namespace, and so can be mounted
+// only by the user namespace that owns it.
+var owners = map[string]struct {
+	flag      uintptr
+	namespace string
+	instead   string
+}{
+	"proc":   {unix.CLONE_NEWPID, "pid", ": bind-mount /proc instead"},
+	"sysfs":  {unix.CLONE_NEWNET, "network", ": bind-mount /sys instead"},
+	"mqueue": {unix.CLONE_NEWIPC, "ipc", ""},
+}
+
+// refused says what the kernel's EPERM for a file system means.
+func (r *Root) refused(fstype string, err error) error {
+	o, ok := owners[fstype]
+	if !errors.Is(err, unix.EPERM) || !ok {
+		return err
+	}
+	if r.cfg.NewFlags()&o.flag == 0 {
+		return fmt.Errorf("%w (the container's user namespace does not own its %s namespace%s)", err, o.namespace, o.instead)
+	}
+	return fmt.Errorf("%w (mocker itself is in a container, which has a %s that is masked in part)", err, fstype)
 }
 
 func (r *Root) configure(fs int, data []string) error {

@@ -18,7 +18,7 @@ import (
 // (mount_setattr(2), MOUNT_ATTR_IDMAP). The parent does it: that takes
 // CAP_SYS_ADMIN over the file system, which a container has not.
 func (r *Root) mapIDs(tree int, m *config.Mount) error {
-	users, err := openMaps(m.IDMap)
+	users, err := openMaps(r.mapsOf(m))
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (r *Root) mapIDs(tree int, m *config.Mount) error {
 	if m.IDMap.Recursive {
 		flags = unix.AT_RECURSIVE
 	}
-	err = setattr(tree, flags, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(users.Fd())})
+	err = r.setattr(tree, flags, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(users.Fd())})
 	switch {
 	case errors.Is(err, unix.EINVAL):
 		what := fsType(m)
@@ -41,19 +41,17 @@ func (r *Root) mapIDs(tree int, m *config.Mount) error {
 	return err
 }
 
-// maxRanges is how many lines a uid_map may have (user_namespaces(7)).
-const maxRanges = 340
+// mapsOf is the maps of a mount, without any those of the container.
+func (r *Root) mapsOf(m *config.Mount) *config.MountIDs {
+	if m.IDMap.UIDs == nil {
+		return &config.MountIDs{UIDs: r.cfg.UIDMap, GIDs: r.cfg.GIDMap}
+	}
+	return m.IDMap
+}
 
 // openMaps opens a user namespace with the maps that are asked for: the kernel
 // takes maps of mounts in this form only.
-func openMaps(maps *config.IDMap) (*os.File, error) {
-	if len(maps.UIDs)+len(maps.GIDs) == 0 {
-		f, err := os.Open(maps.Namespace)
-		if err != nil {
-			return nil, fmt.Errorf("map ids: %w", err)
-		}
-		return f, nil
-	}
+func openMaps(maps *config.MountIDs) (*os.File, error) {
 	// A process that lives for as long as it takes to open its namespace.
 	child, err := inside.New(inside.Birth{Namespaces: unix.CLONE_NEWUSER, CgroupFD: -1})
 	if err != nil {
@@ -65,11 +63,11 @@ func openMaps(maps *config.IDMap) (*os.File, error) {
 	proc := "/proc/" + strconv.Itoa(child.PID)
 	for _, m := range []struct {
 		name, key string
-		list      []config.IDMapping
+		list      config.IDMap
 	}{{"uid_map", "uidMappings", maps.UIDs}, {"gid_map", "gidMappings", maps.GIDs}} {
 		text := mapText(m.list)
-		if len(m.list) > maxRanges || len(text) > maxData {
-			return nil, &fieldError{m.key, fmt.Errorf("%d ranges, %d bytes: the kernel takes %d in %d bytes", len(m.list), len(text), maxRanges, maxData)}
+		if len(text) > maxData {
+			return nil, &fieldError{m.key, fmt.Errorf("%d bytes in the form of %s: the kernel takes %d", len(text), m.name, maxData)}
 		}
 		if err := os.WriteFile(proc+"/"+m.name, []byte(text), 0); err != nil {
 			var errno unix.Errno
@@ -85,7 +83,7 @@ func openMaps(maps *config.IDMap) (*os.File, error) {
 }
 
 // mapText is the form of user_namespaces(7).
-func mapText(list []config.IDMapping) string {
+func mapText(list config.IDMap) string {
 	var b strings.Builder
 	for _, m := range list {
 		fmt.Fprintf(&b, "%d %d %d\n", m.ContainerID, m.HostID, m.Size)

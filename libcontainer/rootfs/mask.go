@@ -46,41 +46,31 @@ func (r *Root) mask(place int) error {
 	if dir {
 		return r.maskDir(place)
 	}
-	if r.null.fd < 0 {
-		if r.null.fd, err = openNull(); err != nil {
-			return err
-		}
-	}
 	return r.attach(&r.null, place)
 }
 
-// openNull opens the null device of the host, by the parent: the container's
+// openNull copies the mount of the null device of the host: the container's
 // may be anything (CVE-2025-31133). Read-only, which a device can be written
 // to in spite of: else a chmod of the masked file would be one of the host's
 // /dev/null. And private, or what the container mounts on it would show up
 // on the host's.
-func openNull() (int, error) {
-	fd, err := unix.Open("/dev/null", unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+func (r *Root) openNull() (int, error) {
+	tree, err := r.openTree("/dev/null", false)
 	if err != nil {
-		return -1, fmt.Errorf("open /dev/null: %w", err)
+		return -1, err
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
-		unix.Close(fd)
+	if err := unix.Fstat(tree, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
+		unix.Close(tree)
 		return -1, errors.New("/dev/null of the host is not the null device")
-	}
-	tree, err := unix.OpenTree(fd, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
-	unix.Close(fd)
-	if err != nil {
-		return -1, fmt.Errorf("open_tree /dev/null: %w", err)
 	}
 	sealed := unix.MountAttr{
 		Attr_set:    unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC,
 		Propagation: unix.MS_PRIVATE,
 	}
-	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &sealed); err != nil {
+	if err := r.setattr(tree, 0, sealed); err != nil {
 		unix.Close(tree)
-		return -1, fmt.Errorf("mount_setattr /dev/null: %w", err)
+		return -1, fmt.Errorf("/dev/null: %w", err)
 	}
 	return tree, nil
 }

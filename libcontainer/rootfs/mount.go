@@ -57,7 +57,7 @@ func (r *Root) target(m *config.Mount, dir bool) (int, error) {
 
 // bind attaches a copy of a mount of the host.
 func (r *Root) bind(m *config.Mount) error {
-	tree, err := openTree(m.Source, m.Recursive)
+	tree, err := r.openTree(m.Source, m.Recursive)
 	if m.MayMiss && errors.Is(err, unix.ENOENT) {
 		return nil
 	}
@@ -100,25 +100,13 @@ func (r *Root) setBindAttrs(tree int, m *config.Mount) error {
 		def.Propagation = unix.MS_PRIVATE
 	}
 	def.Attr_set, def.Attr_clr = m.RecSet, m.RecClear
-	if err := setattr(tree, unix.AT_RECURSIVE, def); err != nil {
+	if err := r.setattr(tree, unix.AT_RECURSIVE, def); err != nil {
 		return err
 	}
-	if err := setattr(tree, 0, unix.MountAttr{Attr_set: m.Set, Attr_clr: m.Clear}); err != nil {
+	if err := r.setattr(tree, 0, unix.MountAttr{Attr_set: m.Set, Attr_clr: m.Clear}); err != nil {
 		return err
 	}
-	return setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return setattr(tree, flags, attr) })
-}
-
-// setattr calls mount_setattr(2) if there is anything to change. The parent
-// may: it holds the mount, and it is not attached to a foreign namespace.
-func setattr(fd, flags int, attr unix.MountAttr) error {
-	if attr == (unix.MountAttr{}) {
-		return nil
-	}
-	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|uint(flags), &attr); err != nil {
-		return fmt.Errorf("mount_setattr (set %#x, clear %#x, propagation %#x): %w", attr.Attr_set, attr.Attr_clr, attr.Propagation, err)
-	}
-	return nil
+	return setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return r.setattr(tree, flags, attr) })
 }
 
 // setPropagation applies MS_* flags in order, by the parent or by the child.

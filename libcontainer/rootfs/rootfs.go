@@ -10,13 +10,16 @@
 // to an fd. What was opened is checked to be what it claims before it is used.
 //
 // Sources of bind mounts are paths of the host and are opened by the parent,
-// in the host's mount namespace; everything that takes the container's
-// identity goes through its inside.Child. The package decides nothing about
-// the order in which its parts stand in a create; libcontainer does.
+// in the host's mount namespace, or where it may not by the child before the
+// change of root: see openTree. Everything that takes the container's identity
+// goes through its inside.Child. The package decides nothing about the order
+// in which its parts stand in a create; libcontainer does.
 package rootfs
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -32,6 +35,8 @@ type Root struct {
 	in      *inside.Child
 	cfg     *config.Config
 	cgroups []CgroupDir
+	pidns   *os.File // pid namespace that is joined and the child not in; nil: its own
+	byChild bool     // the parent may not copy mounts: the child does
 
 	fd    int        // root of the rootfs's mount, O_PATH
 	proc  *Proc      // a procfs of our own
@@ -61,21 +66,38 @@ type ownPropagation struct {
 	list []uintptr
 }
 
+// Host is what rootfs is given of the world outside of the container.
+type Host struct {
+	Cgroups []CgroupDir
+	PIDNS   *os.File // the pid namespace that the container joins; nil: the child is in its own
+}
+
 // New turns cfg's rootfs into a mount of the child's mount namespace and
 // opens it. Nothing that happens there reaches the host from then on.
-func New(in *inside.Child, cfg *config.Config, cgroups []CgroupDir) (*Root, error) {
-	r := &Root{in: in, cfg: cfg, cgroups: cgroups, fd: -1, null: cover{fd: -1}, empty: cover{fd: -1}}
+func New(in *inside.Child, cfg *config.Config, host Host) (*Root, error) {
+	r := &Root{in: in, cfg: cfg, cgroups: host.Cgroups, pidns: host.PIDNS, fd: -1, null: cover{fd: -1}, empty: cover{fd: -1}}
 	if err := in.SetPropagation("/", unix.MS_SLAVE|unix.MS_REC); err != nil {
-		return nil, fmt.Errorf("make the mounts of the new namespace slaves: %w", err)
+		if errors.Is(err, unix.EPERM) {
+			err = fmt.Errorf("%w (the container's user namespace does not own its mount namespace)", err)
+		}
+		return nil, fmt.Errorf("make the mounts of the namespace slaves: %w", err)
 	}
-	tree, err := openTree(cfg.Rootfs.Path, true)
+	// What lies where is then up to the namespace that is joined.
+	r.byChild = cfg.PathOf(unix.CLONE_NEWNS) != ""
+	tree, err := r.openTree(cfg.Rootfs.Path, true)
 	if err != nil {
 		return nil, err
 	}
 	r.fd = tree
-	if err := r.attachRoot(); err != nil {
+	err = r.attachRoot()
+	if err != nil {
+		err = fmt.Errorf("mount root %s: %w", cfg.Rootfs.Path, err)
+	} else if len(cfg.Masked) > 0 {
+		r.null.fd, err = r.openNull() // the host's, which is out of sight later
+	}
+	if err != nil {
 		r.Close()
-		return nil, fmt.Errorf("mount root %s: %w", cfg.Rootfs.Path, err)
+		return nil, err
 	}
 	return r, nil
 }
@@ -86,16 +108,37 @@ func (r *Root) attachRoot() error {
 		propagation = unix.MS_PRIVATE
 	}
 	// Not shared, whatever was asked for: pivot_root(2) refuses a shared root.
-	attr := unix.MountAttr{Propagation: propagation}
-	if err := unix.MountSetattr(r.fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &attr); err != nil {
-		return fmt.Errorf("mount_setattr: %w", err)
+	if err := r.setattr(r.fd, unix.AT_RECURSIVE, unix.MountAttr{Propagation: propagation}); err != nil {
+		return err
 	}
-	place, err := r.in.Openat2(unix.AT_FDCWD, r.cfg.Rootfs.Path, unix.O_PATH|unix.O_DIRECTORY, 0, 0)
+	place, err := r.rootPlace()
 	if err != nil {
 		return err
 	}
 	defer unix.Close(place)
 	return r.in.MoveMount(r.fd, place)
+}
+
+// rootPlace opens the directory that the root is mounted on, which is the
+// rootfs itself. The root of a user namespace may not be allowed to walk the
+// path to it; mocker is, and looks at it through the child's root.
+func (r *Root) rootPlace() (int, error) {
+	fd, err := r.in.Openat2(unix.AT_FDCWD, r.cfg.Rootfs.Path, unix.O_PATH|unix.O_DIRECTORY, 0, 0)
+	if !errors.Is(err, unix.EACCES) || r.byChild {
+		return fd, err
+	}
+	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", r.in.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open the child's root: %w", err)
+	}
+	defer unix.Close(root)
+	fd, err = unix.Openat2(root, relative(r.cfg.Rootfs.Path), &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS,
+	})
+	if err != nil {
+		return -1, fmt.Errorf("open: %w", err)
+	}
+	return fd, nil
 }
 
 // FD is the root of the container, for openat2 with RESOLVE_IN_ROOT.
@@ -120,15 +163,48 @@ func (r *Root) Close() {
 	}
 }
 
-// openTree makes a detached copy of the mount at a path of the host.
-func openTree(path string, recursive bool) (int, error) {
+// openTree makes a detached copy of the mount at a path of the host. An
+// ordinary user may not, but the child in its user namespace may, of the same
+// mounts: there the host's attributes are locked (mount_namespaces(7)).
+func (r *Root) openTree(path string, recursive bool) (int, error) {
 	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
 	if recursive {
 		flags |= unix.AT_RECURSIVE
 	}
-	fd, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
-	if err != nil {
-		return -1, fmt.Errorf("open_tree %s: %w", path, err)
+	if !r.byChild {
+		fd, err := unix.OpenTree(unix.AT_FDCWD, path, flags)
+		if err == nil {
+			return fd, nil
+		}
+		if !errors.Is(err, unix.EPERM) {
+			return -1, fmt.Errorf("open_tree %s: %w", path, err)
+		}
+		r.byChild = true
 	}
-	return fd, nil
+	fd, err := r.in.OpenTree(unix.AT_FDCWD, path, uint64(flags))
+	if errors.Is(err, unix.EINVAL) && !recursive {
+		return -1, fmt.Errorf("%w (there are mounts below it, which a user namespace may not leave out: rbind takes them along)", err)
+	}
+	return fd, err
+}
+
+// setattr calls mount_setattr(2) on a copy that openTree made, if there is
+// anything to change. Whoever made it may, as long as it is not attached.
+func (r *Root) setattr(fd, flags int, attr unix.MountAttr) error {
+	if attr == (unix.MountAttr{}) {
+		return nil
+	}
+	var err error
+	if r.byChild {
+		err = r.in.MountSetattr(fd, flags, attr)
+	} else if err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|uint(flags), &attr); err != nil {
+		err = fmt.Errorf("mount_setattr: %w", err)
+	}
+	if errors.Is(err, unix.EPERM) && r.byChild {
+		err = fmt.Errorf("%w (a user namespace may not clear what the host's mount has set)", err)
+	}
+	if err != nil {
+		return fmt.Errorf("set %#x, clear %#x, propagation %#x: %w", attr.Attr_set, attr.Attr_clr, attr.Propagation, err)
+	}
+	return nil
 }

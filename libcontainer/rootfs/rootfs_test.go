@@ -33,7 +33,7 @@ func newRoot(t *testing.T, cfg *config.Config) (root *Root, dir, canary string) 
 		t.Fatal(err)
 	}
 	cfg.Rootfs.Path = dir
-	root, err = New(in, cfg, nil)
+	root, err = New(in, cfg, Host{})
 	if err != nil {
 		t.Fatal(err)
 	}

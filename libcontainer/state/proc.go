@@ -49,6 +49,13 @@ func (p Proc) Alive() bool {
 	return true
 }
 
+// Condemned reports whether SIGKILL waits for the process: it has not ended
+// only because it is frozen, or has not been scheduled since.
+func (p Proc) Condemned() bool {
+	st, err := readStat(p.PID)
+	return err == nil && st.start == p.StartTime && st.pending&(1<<(unix.SIGKILL-1)) != 0
+}
+
 // Pidfd opens a pidfd (pidfd_open(2)) that refers to this process and no
 // other. The error wraps ESRCH when the process is gone, even if its pid has
 // been given away since. The caller closes the fd.
@@ -74,6 +81,7 @@ type stat struct {
 	state   byte   // field 3
 	threads int    // field 20
 	start   uint64 // field 22
+	pending uint64 // field 31: signals that wait for the first thread, a bit for each
 }
 
 func readStat(pid int) (stat, error) {
@@ -108,5 +116,12 @@ func parseStat(data []byte) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("start time: %w", err)
 	}
-	return stat{state: fields[0][0], threads: threads, start: start}, nil
+	st := stat{state: fields[0][0], threads: threads, start: start}
+	if len(fields) > 28 {
+		st.pending, err = strconv.ParseUint(string(fields[28]), 10, 64)
+		if err != nil {
+			return stat{}, fmt.Errorf("pending signals: %w", err)
+		}
+	}
+	return st, nil
 }

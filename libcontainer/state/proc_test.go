@@ -13,16 +13,18 @@ import (
 func TestParseStat(t *testing.T) {
 	tail := " 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 -1 123456"
 	for in, want := range map[string]stat{
-		"12 (sh) S" + tail:                {'S', 3, 123456},
-		"12 (a) R 1 (b) Z" + tail:         {'Z', 3, 123456},
-		"12 (x\ny) (z)) X" + tail:         {'X', 3, 123456},
+		"12 (sh) S" + tail:                {state: 'S', threads: 3, start: 123456},
+		"12 (a) R 1 (b) Z" + tail:         {state: 'Z', threads: 3, start: 123456},
+		"12 (x\ny) (z)) X" + tail:         {state: 'X', threads: 3, start: 123456},
 		"12 (sh) S 1 2 3":                 {},
 		"12 sh S" + tail:                  {},
 		"":                                {},
 		"12 (sh)":                         {},
 		"12 (sh) S x" + tail:              {}, // one too many: -1 is no start time
 		"12 (sh) S" + tail[:len(tail)-12]: {},
-		"12 (sh) S" + tail + " 1 2 3\n":   {'S', 3, 123456},
+		"12 (sh) S" + tail + " 1 2 3 4 5 6 7 8 256":  {state: 'S', threads: 3, start: 123456, pending: 1 << 8},
+		"12 (sh) S" + tail + " 1 2 3 4 5 6 7 8 none": {},
+		"12 (sh) S" + tail + " 1 2 3\n":              {state: 'S', threads: 3, start: 123456},
 	} {
 		got, err := parseStat([]byte(in))
 		if (err != nil) != (want == stat{}) || err == nil && got != want {

@@ -28,7 +28,7 @@ const Format = 1
 
 const (
 	stateFile = "state.json"
-	stateTemp = "state.json.tmp"
+	stateTemp = "state.json.tmp" // the next one while it is written, afterwards the one before
 )
 
 // The stages that a create goes through, as State.Stage. What has been
@@ -57,10 +57,12 @@ type State struct {
 	Init    Proc `json:"init"`    // zero until it has been born
 
 	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"` // (*cgroups.Cgroup).Paths
+	Limits      json.RawMessage   `json:"limits,omitempty"`      // cgroups.Resources; raw, for they are long and only update reads them
 	Hooks       config.Hooks      `json:"hooks"`                 // those that run after create
 
 	Hooked    bool `json:"hooked,omitempty"`    // hooks of create have begun to run: poststop hooks are owed
 	SharedPID bool `json:"sharedPid,omitempty"` // no pid namespace of its own: its processes do not end with the first
+	NoKeyring bool `json:"noKeyring,omitempty"` // it has no session keyring of its own
 	NoProcess bool `json:"noProcess,omitempty"` // config.json has no process to start
 }
 
@@ -80,6 +82,10 @@ func (d *Dir) Save(st *State) error {
 		return err
 	}
 	fd := int(d.f.Fd())
+	if unix.Renameat2(fd, stateTemp, fd, stateFile, unix.RENAME_EXCHANGE) == nil {
+		return nil
+	}
+	// The first one, or a file system that cannot exchange two.
 	if err := unix.Renameat(fd, stateTemp, fd, stateFile); err != nil {
 		return fmt.Errorf("rename %s to %s: %w", d.Path(stateTemp), stateFile, err)
 	}
@@ -101,8 +107,14 @@ func (d *Dir) write(name string, data []byte) error {
 // been removed since Open, ErrNoState when it has none yet, and otherwise
 // says what is wrong with the file; the last two name the command that gets
 // rid of the container.
-func (d *Dir) Load() (*State, error) {
-	data, err := d.read(stateFile)
+func (d *Dir) Load() (*State, error) { return d.load(stateFile) }
+
+// LoadPrevious reads the state before the one that Load reads, for a clean-up
+// when that one has been damaged. Errors are those of Load.
+func (d *Dir) LoadPrevious() (*State, error) { return d.load(stateTemp) }
+
+func (d *Dir) load(name string) (*State, error) {
+	data, err := d.read(name)
 	if errors.Is(err, unix.ENOENT) {
 		if d.check() != nil {
 			return nil, d.errNotExist()
@@ -123,7 +135,7 @@ func (d *Dir) Load() (*State, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w (the container cannot be used any more, remove it with: %s)",
-			d.Path(stateFile), err, d.remedy())
+			d.Path(name), err, d.remedy())
 	}
 	return &st, nil
 }

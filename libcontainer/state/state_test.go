@@ -85,6 +85,36 @@ func TestSaveLoad(t *testing.T) {
 	}
 }
 
+// TestLoadPrevious: each Save leaves the one before, which is there when
+// state.json is damaged.
+func TestLoadPrevious(t *testing.T) {
+	d, err := Reserve(t.TempDir(), "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for n := range 3 {
+		st := sample("c1")
+		st.Init.PID = n
+		if err := d.Save(st); err != nil {
+			t.Fatal(err)
+		}
+		got, err := d.LoadPrevious()
+		if n == 0 && !errors.Is(err, ErrNoState) || n > 0 && (err != nil || got.Init.PID != n-1) {
+			t.Errorf("after %d: %+v, %v", n, got, err)
+		}
+		if got, err := d.Load(); err != nil || got.Init.PID != n {
+			t.Errorf("after %d: %+v, %v", n, got, err)
+		}
+	}
+	if err := os.WriteFile(d.Path(stateTemp), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.LoadPrevious(); err == nil {
+		t.Errorf("of half a file: %+v", got)
+	}
+}
+
 func TestLoadBroken(t *testing.T) {
 	root := t.TempDir()
 	d, err := Reserve(root, "c1")

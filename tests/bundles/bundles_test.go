@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -75,7 +76,7 @@ func TestAllOfThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tested := map[string]bool{"hello": true, "network": true, "shell": true}
+	tested := map[string]bool{"hello": true, "limits": true, "network": true, "peer": true, "pod": true, "shell": true}
 	for _, d := range dirs {
 		if !tested[d.Name()] {
 			t.Errorf("bundles/%s has no test", d.Name())
@@ -93,6 +94,18 @@ func TestHello(t *testing.T) {
 	r := drive.Exec(t, "sh", "-c", readme(t, top, "hello"))
 	if r.Code != 0 || r.Stdout != "hello from a container\n" || r.Stderr != "" {
 		t.Errorf("hello: %v", r)
+	}
+	before.Unchanged(t)
+}
+
+// TestLimits: it dies of what it may not have, and nothing else does.
+func TestLimits(t *testing.T) {
+	top := checkout(t)
+	before := drive.TakeSnapshot(t)
+	r := drive.Exec(t, "sh", "-c", readme(t, top, "limits"))
+	want := "16 MiB of memory:\nexit status 137\n8 processes:\nsh: can't fork: Resource temporarily unavailable\n"
+	if r.Code != 0 || r.Stdout != want || r.Stderr != "Killed\n" {
+		t.Errorf("limits: %v", r)
 	}
 	before.Unchanged(t)
 }
@@ -171,5 +184,50 @@ func TestNetwork(t *testing.T) {
 	}
 	if r.Code != 0 || r.Stderr != "" || t.Failed() {
 		t.Errorf("network: %v", r)
+	}
+}
+
+// Two containers in one network namespace: what the first one serves on its
+// loopback interface the second one fetches, and the host cannot.
+func TestPodAndPeer(t *testing.T) {
+	top := checkout(t)
+	before := drive.TakeSnapshot(t)
+	pod := drive.Exec(t, "sh", "-c", readme(t, top, "pod")+" </dev/null >/dev/null 2>&1")
+	t.Cleanup(func() {
+		drive.Run(t, "delete", "--force", "pod1")
+		for _, name := range []string{"/run/pod.pid", "/run/pod/ns", "/run/pod"} {
+			if err := os.Remove(name); err != nil {
+				t.Error(err)
+			}
+		}
+		before.Unchanged(t)
+	})
+	if pod.Code != 0 {
+		t.Fatalf("pod: %v", pod)
+	}
+	text, err := os.ReadFile(filepath.Join(top, "bundles/peer/README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := regexp.MustCompile("`(mkdir [^`]*)`").FindStringSubmatch(string(text))
+	if name == nil {
+		t.Fatalf("no command that names the namespaces:\n%s", text)
+	}
+	if r := drive.Exec(t, "sh", "-c", name[1]); r.Code != 0 {
+		t.Fatalf("%s: %v", name[1], r)
+	}
+	if r := drive.Exec(t, "busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8080/hostname"); r.Code == 0 {
+		t.Errorf("the host reaches the pod's loopback interface: %v", r)
+	}
+	peer := readme(t, top, "peer")
+	for try := 0; ; try++ { // the server may not listen yet
+		r := drive.Exec(t, "sh", "-c", peer)
+		if r.Code == 0 && r.Stdout == "mocker\n" && r.Stderr == "" {
+			break
+		}
+		if try == 20 {
+			t.Fatalf("peer: %v", r)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }

@@ -20,7 +20,8 @@ import (
 // Snapshot is the machine as far as a container could have changed it, a
 // line for each thing: links, addresses, routes, firewall rules, sysctls of
 // the network, cgroups, mounts, processes that descend from the test,
-// keyrings, and the files of /run and of the directory for temporary files.
+// keyrings, and the files of /run, of mocker's bundles and of the directory
+// for temporary files.
 type Snapshot []string
 
 // TakeSnapshot looks at the machine.
@@ -44,6 +45,7 @@ func TakeSnapshot(t testing.TB) Snapshot {
 	s = append(s, descendants()...)
 	s = append(s, keyrings()...)
 	s = append(s, tree("/run", false)...)
+	s = append(s, tree("/var/lib/mocker", false)...)
 	s = append(s, tempFiles()...)
 	slices.Sort(s)
 	return s

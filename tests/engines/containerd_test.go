@@ -105,6 +105,7 @@ func TestContainerd(t *testing.T) {
 	c.subtest("detached", containerd.detached)
 	c.subtest("all", containerd.all)
 	c.subtest("force", containerd.force)
+	c.subtest("paused", containerd.paused)
 	c.subtest("again", containerd.again)
 }
 
@@ -224,19 +225,19 @@ func (c containerd) detached(t *testing.T) {
 		t.Errorf("task metrics: %s", got)
 	}
 	c.ok("task", "kill", "--signal", "KILL", "box")
-	c.stopped("box", 137)
+	c.stopped(137)
 	c.ok("container", "rm", "box")
 	c.gone()
 }
 
 // stopped waits for the end of a task and removes it.
-func (c containerd) stopped(id string, code int) {
+func (c containerd) stopped(code int) {
 	c.t.Helper()
-	drive.Eventually(c.t, id+" has stopped", func() bool {
-		_, status := c.task(id)
+	drive.Eventually(c.t, "the task has stopped", func() bool {
+		_, status := c.task("box")
 		return status == "STOPPED"
 	})
-	r := execLine(c.t, c.line("task", "rm", id))
+	r := execLine(c.t, c.line("task", "rm", "box"))
 	if r.Code != 0 || !strings.Contains(r.Stderr, fmt.Sprintf("exit with non-zero exit code %d", code)) {
 		c.t.Errorf("task rm: %v, want status %d", r, code)
 	}
@@ -246,7 +247,7 @@ func (c containerd) stopped(id string, code int) {
 func (c containerd) all(*testing.T) {
 	okLine(c.t, c.run([]string{"--detach"}, "box", "sh", "-c", "sleep 1000 & sleep 1000"))
 	c.ok("task", "kill", "--all", "--signal", "KILL", "box")
-	c.stopped("box", 137)
+	c.stopped(137)
 	c.ok("container", "rm", "box")
 	c.gone()
 }
@@ -272,7 +273,7 @@ func (c containerd) again(t *testing.T) {
 		}
 		drive.Eventually(t, "the container is ready", func() bool { return os.Remove(now) == nil })
 		c.ok("task", "kill", "--signal", "TERM", "box")
-		c.stopped("box", 4)
+		c.stopped(4)
 	}
 	c.ok("container", "rm", "box")
 	c.gone()

@@ -85,6 +85,7 @@ func TestPodman(t *testing.T) {
 	p.subtest("JSON log", podman.jsonLog)
 	p.subtest("detached", podman.detached)
 	p.subtest("stop", podman.stop)
+	p.subtest("paused", podman.paused)
 	p.subtest("again", podman.again)
 }
 

@@ -132,6 +132,38 @@ func (m machine) cleaned(t *testing.T) {
 // TestCreateKilled: whatever a killed create has made, delete --force removes.
 func TestCreateKilled(t *testing.T) {
 	bundle, before := faultBundle(t)
+	createKilled(t, bundle, before)
+}
+
+// TestJoiningCreateKilled is the same where the process goes on as a copy:
+// into a pid namespace that it joins at the end, or into a new one that a new
+// user namespace owns, with a namespace of the host's joined before.
+func TestJoiningCreateKilled(t *testing.T) {
+	own := func(name string) string { return fmt.Sprintf("/proc/%d/ns/%s", os.Getpid(), name) }
+	for name, edit := range map[string]func(*specs.Spec){
+		"pid joined": func(s *specs.Spec) {
+			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.MountNamespace}, {Type: specs.UTSNamespace}, {Type: specs.PIDNamespace, Path: own("pid")}}
+		},
+		"user new": func(s *specs.Spec) {
+			s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return m.Type == "sysfs" || m.Type == "cgroup" })
+			s.Linux.Namespaces = []specs.LinuxNamespace{
+				{Type: specs.MountNamespace}, {Type: specs.UTSNamespace}, {Type: specs.IPCNamespace}, {Type: specs.PIDNamespace},
+				{Type: specs.UserNamespace}, {Type: specs.NetworkNamespace, Path: own("net")},
+			}
+			s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
+			s.Linux.GIDMappings = s.Linux.UIDMappings
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bundle, before := faultBundle(t)
+			drive.Edit(t, bundle, edit)
+			createKilled(t, bundle, before)
+		})
+	}
+}
+
+func createKilled(t *testing.T, bundle string, before machine) {
+	t.Helper()
 	whole := trace(t, nobody, 0, "create", "--bundle", bundle, id)
 	if whole.Code != 0 {
 		t.Fatal(whole)

@@ -2,8 +2,11 @@ package faults
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,6 +73,7 @@ func understood(stderr string) bool {
 	for _, text := range []string{
 		"does not exist", "already exists", "not running", "has stopped", "already running", "killed by signal 9",
 		"was killed before it could start", "the container's process has ended",
+		"container not paused", "container is already paused", "in the paused state", "in the creating state", "is not stopped: ",
 	} {
 		if strings.Contains(stderr, text) {
 			return true
@@ -77,6 +81,59 @@ func understood(stderr string) bool {
 	}
 	return false
 }
+
+// TestManyAtOnce runs all verbs in any order on one container at the same
+// time. Each succeeds or says what another one has been faster with, state and
+// list know only real statuses, and nothing is left.
+func TestManyAtOnce(t *testing.T) {
+	bundle, before := faultBundle(t)
+	verbs := [][]string{
+		{"start", id}, {"state", id}, {"list"}, {"list", "-q"}, {"pause", id}, {"pause", id}, {"resume", id}, {"resume", id},
+		{"ps", id}, {"ps", "-f", "json", id}, {"events", "--stats", id}, {"update", "--pids-limit", "70", id},
+		{"update", "--memory", "200m", "--cpu-quota", "50000", id}, {"kill", id, "CONT"}, {"kill", "--all", id, "CONT"},
+		{"kill", id, "KILL"}, {"delete", id}, {"delete", "--force", id}, {"create", "--bundle", bundle, id},
+	}
+	const gentle, most = 15, 8 // before the first that ends it; at once
+	seed := time.Now().UnixNano()
+	random := rand.New(rand.NewPCG(1, uint64(seed)))
+	for round := range 2 * rounds {
+		drive.OK(t, "create", "--bundle", bundle, id)
+		if round%2 == 0 {
+			drive.OK(t, "start", id)
+		}
+		var cmds []*drive.Cmd
+		for range most {
+			n := len(verbs)
+			if round%4 < 2 {
+				n = gentle
+			}
+			cmds = append(cmds, drive.Start(t, drive.Mocker(t), verbs[random.IntN(n)]...))
+			time.Sleep(time.Duration(random.IntN(1500)) * time.Microsecond)
+		}
+		for _, cmd := range cmds {
+			r := cmd.Wait()
+			line := strings.Join(cmd.Args[1:], " ")
+			if r.Took > 5*time.Second || r.Code > 1 || r.Code == 1 && !understood(r.Stderr) || r.Code == 0 && r.Stderr != "" {
+				t.Errorf("%s after %v: %v", line, r.Took, r)
+			}
+			if r.Code != 0 && (cmd.Args[1] == "list" || strings.Contains(line, "--force")) {
+				t.Errorf("%s: %v", line, r)
+			}
+			if said := status.FindStringSubmatch(r.Stdout); cmd.Args[1] == "state" && r.Code == 0 &&
+				(said == nil || !slices.Contains([]string{"creating", "created", "running", "paused", "stopped"}, said[1])) {
+				t.Errorf("%s: %v", line, r)
+			}
+		}
+		drive.Run(t, "resume", id)
+		truthful(t)
+		before.cleaned(t)
+		if t.Failed() {
+			t.Fatalf("round %d, seed %d", round, seed)
+		}
+	}
+}
+
+var status = regexp.MustCompile(`"status": "(\w+)"`)
 
 // TestHookHangs: delete --force of a container that waits for a hook ends the
 // create, and the hook.

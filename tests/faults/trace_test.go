@@ -169,6 +169,12 @@ func (tr *tracer) stop(tid int, ws unix.WaitStatus) int {
 			tr.in = int(pid)
 		}
 		return 0
+	case ws.TrapCause() == unix.PTRACE_EVENT_CLONE && tid == tr.in:
+		// It goes on as a copy of itself.
+		if pid, err := unix.PtraceGetEventMsg(tid); err == nil {
+			tr.in = int(pid)
+		}
+		return 0
 	case sig == unix.SIGTRAP, sig == unix.SIGSTOP:
 		return 0
 	}

@@ -74,6 +74,29 @@ func TestIDMapWrites(t *testing.T) {
 	}
 }
 
+// TestIDMapOfUserNamespace: in a container with a user namespace the files of
+// a volume belong to the same users as on the host, or to those that a range
+// names relative to it.
+func TestIDMapOfUserNamespace(t *testing.T) {
+	mockersOwn(t, "since runc 1.2")
+	volume := owned(t)
+	for _, c := range []struct{ option, want string }{
+		{"rbind", "65534:65534 65534:65534 65534:65534"},
+		{"idmap", "0:0 1000:1001 65534:65534"},
+		{"ridmap", "0:0 1000:1001 1000:1001"},
+		{"idmap=uids=@1000-5-1#@0-7-1;gids=@0-0-2000", "7:0 5:1001 65534:65534"},
+	} {
+		b := newBox(t, "cd /tmp; stat -c %u:%g root user sub/user", mount("none", volume, "/tmp", "rbind", c.option))
+		b.edit(func(s *specs.Spec) {
+			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+			s.Linux.UIDMappings, s.Linux.GIDMappings = ids(0, 100000, 65534), ids(0, 200000, 65534)
+		})
+		if got := strings.Join(strings.Fields(b.prints()), " "); got != c.want {
+			t.Errorf("%s: %s, want %s", c.option, got, c.want)
+		}
+	}
+}
+
 // TestIDMapRefused: maps that cannot be, and file systems that cannot.
 func TestIDMapRefused(t *testing.T) {
 	mockersOwn(t, "since runc 1.2")
@@ -85,8 +108,8 @@ func TestIDMapRefused(t *testing.T) {
 	}{
 		{"/proc/sys", "rootfs: mounts[7].source: map the ids of /proc/sys: invalid argument (this kernel cannot map those of proc)", ids(0, 1, 1), []string{"bind", "idmap"}},
 		{"/", "rootfs: mounts[7].source: map the ids of /: invalid argument (this kernel cannot map those of ext4, or of what is mounted below it)", ids(0, 1, 1), []string{"rbind", "ridmap"}},
-		{t.TempDir(), `rootfs: mounts[7].uidMappings: write "0 1 1\n0 2 1" to uid_map: invalid argument`, append(ids(0, 1, 1), ids(0, 2, 1)...), []string{"bind"}},
-		{t.TempDir(), `rootfs: mounts[7].uidMappings: write "4294967295 1 1" to uid_map: invalid argument`, ids(1<<32-1, 1, 1), []string{"bind"}},
+		{t.TempDir(), `config.json: mounts[7].uidMappings[1]: "0 2 1": overlaps mounts[7].uidMappings[0]`, append(ids(0, 1, 1), ids(0, 2, 1)...), []string{"bind"}},
+		{t.TempDir(), `config.json: mounts[7].uidMappings[0].containerID: 4294967295: a range of 1 from there ends beyond the last id`, ids(1<<32-1, 1, 1), []string{"bind"}},
 	} {
 		m := mount("none", c.source, "/mnt", c.options...)
 		m.UIDMappings, m.GIDMappings = c.uids, ids(0, 1, 1)
@@ -114,5 +137,5 @@ func TestManyIDMaps(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	m.UIDMappings = append(list, ids(10000, 60000, 1)...)
-	newBox(t, "true", m).refused("rootfs: mounts[7].uidMappings: 341 ranges, 3699 bytes: the kernel takes 340 in 4095 bytes")
+	newBox(t, "true", m).refused("config.json: mounts[7].uidMappings: 341: more than 340 ranges")
 }

@@ -1,0 +1,231 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
+	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/console"
+	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
+	"github.com/mocker-runtime/mocker/libcontainer/nofile"
+	"github.com/mocker-runtime/mocker/libcontainer/process"
+	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
+	"github.com/mocker-runtime/mocker/libcontainer/state"
+)
+
+// The texts are those of runc.
+var (
+	errStopped = errors.New("cannot exec in a stopped container")
+	errPaused  = errors.New("cannot exec in a paused container (use --ignore-paused to override)")
+)
+
+// ExecOptions are the choices of one exec that are not about the process
+// itself.
+type ExecOptions struct {
+	PidFile       string            // file for the pid, as decimal digits; "": none
+	ConsoleSocket string            // AF_UNIX socket that receives the terminal; "": see Process.Console
+	PreserveFDs   int               // fds from 3 on that the process inherits
+	IgnorePaused  bool              // in a paused container, wait until it is resumed
+	Cgroup        map[string]string // cgroups below the container's by controller; "": all controllers
+
+	// Debugf is told what is worth knowing and no failure. It may be nil.
+	Debugf func(format string, args ...any)
+}
+
+// Process is one more process of a container. It has joined it, and executes
+// its program with Start. It is to be used from one goroutine up to then.
+type Process struct {
+	opts    ExecOptions
+	init    int // the container's first process
+	pidfd   int // of it
+	in      *inside.Child
+	last    process.Last
+	console *os.File
+
+	pid   int // of the program, once it has been started
+	child int // its pidfd
+}
+
+// Exec joins the container with a process that is to run beside those it has.
+// Until Start, nothing of it is to be seen in the container.
+//
+// A container whose process still waits for start takes others, as with runc.
+// The container is not locked: hooks of start may call exec.
+func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error) {
+	if err := checkPreserved(opts.PreserveFDs); err != nil {
+		return nil, err
+	}
+	st, err := c.dir.Load()
+	if err != nil {
+		return nil, err
+	}
+	switch status := c.status(st); status {
+	case Stopped:
+		return nil, fmt.Errorf("%w: %q", errStopped, c.id)
+	case Creating:
+		return nil, fmt.Errorf("cannot exec in a container in the %s state: %q", status, c.id)
+	}
+	pidfd, err := c.pidfd(st)
+	if errors.Is(err, ErrNotRunning) {
+		err = fmt.Errorf("%w: %q", errStopped, c.id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := &Process{opts: opts, init: st.Init.PID, pidfd: pidfd, child: -1, last: process.Last{Process: cfg, Preserve: opts.PreserveFDs}}
+	p.last.Nofile[0], p.last.Nofile[1] = nofile.Original()
+	if err := p.enter(st); err != nil {
+		err = p.why(err)
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// enter brings the joiner to where the program will start.
+func (p *Process) enter(st *state.State) error {
+	cg, err := cgroups.FromPaths(st.CgroupPaths)
+	if err != nil {
+		return err
+	}
+	frozen, err := cg.Frozen()
+	if err != nil {
+		return err
+	}
+	if frozen && !p.opts.IgnorePaused {
+		return errPaused
+	}
+	if cg, err = cg.Below(p.opts.Cgroup); err != nil {
+		return fmt.Errorf("--cgroup: %w", err)
+	}
+	p.in, err = place{pid: p.init, pidfd: p.pidfd, cgroup: cg}.join()
+	if err != nil {
+		return err
+	}
+	if err := process.SetOOMScoreAdj(p.in.PID, p.last.Process.OOMScoreAdj); err != nil {
+		return err
+	}
+	if !st.NoKeyring {
+		_, err := p.in.JoinSessionKeyring(keyringName(st.ID))
+		if err != nil && !errors.Is(err, unix.ENOSYS) {
+			return fmt.Errorf("session keyring: %w", err)
+		}
+	}
+	root, err := p.in.Openat2(unix.AT_FDCWD, "/", unix.O_PATH|unix.O_DIRECTORY, 0, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root)
+	if err := p.terminal(root); err != nil {
+		return fmt.Errorf("console: %w", err)
+	}
+	if err := lookUp(p.in, root, &p.last, p.opts.Debugf); err != nil {
+		return fmt.Errorf("find program: %w", err)
+	}
+	return nil
+}
+
+// terminal gives the process a terminal of the container, if it wants one,
+// else the streams that mocker has.
+func (p *Process) terminal(root int) error {
+	if !p.last.Process.Terminal {
+		uids, _, err := namespaces.Maps(p.in.PID)
+		if err != nil {
+			return err
+		}
+		return process.FixStdio(p.in, p.last, uids)
+	}
+	master, slave, err := rootfs.Terminal(p.in, root)
+	if err != nil {
+		return err
+	}
+	p.console, p.last.Terminal = master, slave
+	if err := giveTerminal(p.in, p.last.Process, master, slave); err != nil {
+		return err
+	}
+	if p.opts.ConsoleSocket == "" {
+		return nil
+	}
+	p.console = nil
+	return errors.Join(console.Send(p.opts.ConsoleSocket, master), master.Close())
+}
+
+// Start lets the process execute its program, and returns when it has.
+func (p *Process) Start() error {
+	pid, err := process.Join(p.in, p.last)
+	if err != nil {
+		return p.why(err)
+	}
+	p.in.Release()
+	p.pid = pid
+	if p.last.Terminal != nil {
+		p.last.Terminal.Close() // the program alone decides when it hangs up
+	}
+	// A child that has not been reaped: its pid is its own.
+	if p.child, err = unix.PidfdOpen(pid, 0); err != nil {
+		err = fmt.Errorf("open pidfd of process %d: %w", pid, err)
+	} else if p.opts.PidFile != "" {
+		err = writePidFile(p.opts.PidFile, pid)
+	}
+	if err != nil {
+		_ = unix.Kill(pid, unix.SIGKILL)
+		_, _ = p.Wait()
+	}
+	return err
+}
+
+// why is the reason behind an error: whatever failed, when the container has
+// stopped meanwhile it was for that. A process that is about to end has no
+// namespaces any more.
+func (p *Process) why(err error) error {
+	if _, gone := namespaces.Others(p.init); ended(p.pidfd) || errors.Is(gone, fs.ErrNotExist) {
+		return fmt.Errorf("%w: it has ended meanwhile (%w)", errStopped, err)
+	}
+	return err
+}
+
+// Signal sends a signal to the program. No error if it is gone.
+func (p *Process) Signal(sig unix.Signal) error {
+	if err := unix.PidfdSendSignal(p.child, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("send signal %d to process %d: %w", sig, p.pid, err)
+	}
+	return nil
+}
+
+// Wait waits for the program and gives its exit status, 128+n if signal n
+// ended it.
+func (p *Process) Wait() (int, error) {
+	status, err := inside.Reap(p.pid)
+	if err != nil {
+		return 0, err
+	}
+	return exitStatus(status), nil
+}
+
+// Console is the terminal of a process without a console socket; nil if it
+// has none.
+func (p *Process) Console() *os.File { return p.console }
+
+// Close gives back what this process holds of the other one: one that has
+// been started lives on, one that has not ends.
+func (p *Process) Close() {
+	unix.Close(p.pidfd)
+	if p.in != nil {
+		p.in.Kill()
+		p.in.Close()
+	}
+	if p.child >= 0 {
+		unix.Close(p.child)
+	}
+	for _, f := range []*os.File{p.console, p.last.Terminal} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
+	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
+	"github.com/mocker-runtime/mocker/libcontainer/process"
+	"github.com/mocker-runtime/mocker/libcontainer/seal"
+)
+
+// place is where a joiner goes: what a container that exists is made of.
+type place struct {
+	pid, pidfd int // of the container's first process
+	cgroup     *cgroups.Cgroup
+}
+
+// join makes a child of mocker's in the cgroup and in the namespaces of a
+// container. In its pid namespace there is nothing yet: only what the child
+// becomes will be, so all that follows is out of the container's sight.
+func (p place) join() (*inside.Child, error) {
+	if err := undumpable(); err != nil {
+		return nil, err
+	}
+	flags, err := namespaces.Others(p.pid)
+	if err != nil {
+		return nil, fmt.Errorf("namespaces: %w", err)
+	}
+	in, err := bear(0, p.cgroup)
+	if errors.Is(err, unix.EBUSY) {
+		var of *cgroups.Cgroup
+		if of, err = p.cgroup.Of(p.pid); err == nil {
+			in, err = bear(0, of)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("birth: %w", err)
+	}
+	if err = attach(in, p.cgroup); err != nil {
+		err = fmt.Errorf("attach to cgroup: %w", err)
+	} else if err = namespaces.JoinProcess(in, p.pidfd, flags); err != nil {
+		err = fmt.Errorf("namespaces: %w", err)
+	}
+	if err != nil {
+		in.Kill()
+		in.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// lookUp finds the program of a process and completes what is known about it,
+// with the child at the place where the program will start.
+func lookUp(in *inside.Child, root int, last *process.Last, debugf func(string, ...any)) error {
+	missing, err := process.Grant(in, last.Process)
+	if err != nil {
+		return err
+	}
+	if missing != 0 && debugf != nil {
+		debugf("process.capabilities: mocker does not have, and cannot give, the set %#x", missing)
+	}
+	if err := process.Enter(in, last.Process); err != nil {
+		return err
+	}
+	if last.Path, err = process.LookUp(in, last.Process, seal.SameFile); err != nil {
+		return &ProgramError{Err: err, Missing: errors.Is(err, unix.ENOENT) || errors.Is(err, exec.ErrNotFound)}
+	}
+	last.Env = process.WithHome(in, root, last.Process)
+	return nil
+}
+
+// ended reports whether the process of a pidfd has ended.
+func ended(pidfd int) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
+	return err == nil && n == 1
+}

@@ -1,0 +1,86 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/inside"
+)
+
+// Join makes one more process of a container of the child, which has entered
+// its namespaces, and returns its pid when it has executed its program.
+//
+// The container's own processes see the copy that does so in their pid
+// namespace and may trace it. Everything that could be of use to them is gone
+// before there is a copy: memory, fds, ids and capabilities. It has only left
+// to do what a stranger may watch.
+func Join(in *inside.Child, last Last) (pid int, err error) {
+	last.Joins = true
+	if err := letGo(in, last, nil); err != nil {
+		return 0, err
+	}
+	if err := setRlimits(in.PID, last); err != nil {
+		return 0, err
+	}
+	pid, err = in.Become(func(p *inside.Program) {
+		p.Add("close", "pidfd of mocker", unix.SYS_CLOSE, in.ParentFD())
+		becomeUser(p, in, last.Process)
+		// A change of ids makes it what fs.suid_dumpable says.
+		p.Add("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+	}, func(p *inside.Program) {
+		p.Add("setsid", "", unix.SYS_SETSID)
+		if last.Terminal != nil {
+			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
+		}
+		limitProcesses(p, last.Process.Rlimits)
+		p.Add("rt_sigprocmask", "none", unix.SYS_RT_SIGPROCMASK, sigSetmask, make([]byte, 8), nil, 8)
+		p.Add("exec", last.Path, unix.SYS_EXECVE, last.Path, last.Process.Args, last.Env)
+	})
+	return pid, Explain(err)
+}
+
+// limitProcesses sets RLIMIT_NPROC in the copy: the child counts as a process
+// of the user too, and the limit must not be what keeps it from being copied.
+func limitProcesses(p *inside.Program, limits []config.Rlimit) {
+	for _, r := range limits {
+		if r.Resource == unix.RLIMIT_NPROC {
+			p.AddSetrlimit(r)
+		}
+	}
+}
+
+// Explain adds to the error of a last program what its errno stands for.
+func Explain(err error) error {
+	if err == nil || !strings.HasPrefix(err.Error(), "exec ") {
+		return err
+	}
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%w (its interpreter or dynamic loader is missing)", err)
+	case errors.Is(err, unix.ENOEXEC):
+		return fmt.Errorf("%w (neither a program for this machine nor a script that begins with #!)", err)
+	}
+	return err
+}
+
+// SetOOMScoreAdj tells the kernel how willingly to kill a process when memory
+// is short (proc_pid_oom_score_adj(5)); nil leaves it as it is.
+func SetOOMScoreAdj(pid int, adj *int) error {
+	if adj == nil {
+		return nil
+	}
+	value := fmt.Sprint(*adj)
+	err := os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(value), 0)
+	if errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("write %q to oom_score_adj: %w (lowering it takes CAP_SYS_RESOURCE)", value, unix.EACCES)
+	}
+	if err != nil {
+		return fmt.Errorf("write %q to oom_score_adj: %w", value, err)
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package libcontainer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	oci "github.com/opencontainers/cgroups"
+
+	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
+	"github.com/mocker-runtime/mocker/libcontainer/state"
+)
+
+// Update changes the limits that are given and leaves the others as they are.
+// If one cannot be set, none is changed. The error wraps ErrNotRunning if the
+// container has stopped.
+func (c *Container) Update(given *oci.Resources) error {
+	st, _, err := c.lockAlive("update")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.dir.Unlock() }()
+	old := new(oci.Resources)
+	if len(st.Limits) > 0 {
+		if err := json.Unmarshal(st.Limits, old); err != nil {
+			return fmt.Errorf("read limits in the state of container %q: %w", c.id, err)
+		}
+	}
+	cg, err := cgroups.FromPaths(st.CgroupPaths)
+	if err != nil {
+		return err
+	}
+	limits, undo, err := cg.Update(old, given)
+	if err != nil {
+		return err
+	}
+	if err := keepLimits(st, limits); err != nil {
+		return errors.Join(err, undo())
+	}
+	if err := c.dir.Save(st); err != nil {
+		return errors.Join(err, undo())
+	}
+	return nil
+}
+
+// keepLimits puts limits into a state. The rules for devices are long, and
+// nobody asks for them again.
+func keepLimits(st *state.State, limits *oci.Resources) error {
+	kept := *limits
+	kept.Devices = nil
+	data, err := json.Marshal(&kept)
+	if err != nil {
+		return fmt.Errorf("encode limits: %w", err)
+	}
+	st.Limits = data
+	return nil
+}

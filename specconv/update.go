@@ -1,0 +1,43 @@
+package specconv
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// LoadResources reads what engines hand to `update`: the linux.resources of a
+// config.json alone, by itself or with members that are not to change left
+// out. The error names line and column, or the JSON path.
+func LoadResources(r io.Reader) (*specs.LinuxResources, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxConfig+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxConfig {
+		return nil, fmt.Errorf("larger than %d MiB", maxConfig>>20)
+	}
+	res := new(specs.LinuxResources)
+	if err := decode(data, res); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// Limits converts limits that are to change; members that are not given, or
+// 0 where that is no limit, are zero in the result. The rules for devices
+// cannot change and are left out: engines send them along, as runc ignores
+// them. The error for a bad value is a *BadValue. warnings say what else is ignored.
+func Limits(from *specs.LinuxResources) (to *cgroups.Resources, warnings []string, err error) {
+	to = &cgroups.Resources{SkipDevices: true}
+	if err := convertLimits(from, to); err != nil {
+		return nil, nil, err
+	}
+	warnings = memoryWarnings(from.Memory)
+	if len(from.Devices) > 0 {
+		warnings = append(warnings, "linux.resources.devices: ignored: they cannot be changed")
+	}
+	return to, warnings, nil
+}
