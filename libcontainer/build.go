@@ -279,7 +279,10 @@ func (n *creation) protect() error {
 	if err := n.root.Readonly(); err != nil {
 		return err
 	}
-	return n.root.Mask()
+	if err := n.root.Mask(); err != nil {
+		return err
+	}
+	return n.root.Propagate()
 }
 
 func (n *creation) lookUp() error {

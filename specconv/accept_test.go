@@ -1,11 +1,13 @@
 package specconv
 
 import (
+	"encoding/json"
 	"reflect"
 	"slices"
 	"testing"
 
 	devices "github.com/opencontainers/cgroups/devices/config"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
@@ -72,9 +74,19 @@ func TestMountOptions(t *testing.T) {
 		{`["sync","sync"]`, tmpfs(config.Mount{Data: []string{"sync"}})},
 		{`["sync","lazytime","mand","iversion","async","nolazytime","nomand","noiversion"]`, tmpfs(config.Mount{Data: []string{}})},
 		{`["mode=755,size=64k","nosuid,,nodev"]`, tmpfs(config.Mount{Set: nosuid | nodev, Data: []string{"mode=755", "size=64k"}})},
-		{`["context=\"system_u:object_r:c_t:s0:c1,c2\",size=1"]`, tmpfs(config.Mount{Data: []string{`context="system_u:object_r:c_t:s0:c1,c2"`, "size=1"}})},
+		{`["context=\"system_u:object_r:c_t:s0:c1,c2\",size=1"]`, tmpfs(config.Mount{Data: []string{`context=system_u:object_r:c_t:s0:c1,c2`, "size=1"}})},
 		{`["lowerdir=/a\\,b,upperdir=/c\\"]`, tmpfs(config.Mount{Data: []string{`lowerdir=/a\,b`, `upperdir=/c\`}})},
 		{`["tmpcopyup"]`, tmpfs(config.Mount{CopyUp: true})},
+		{`["user"]`, tmpfs(config.Mount{Set: nosuid | nodev | noexec})},
+		{`["users","exec"]`, tmpfs(config.Mount{Set: nosuid | nodev, Clear: noexec})},
+		{`["owner"]`, tmpfs(config.Mount{Set: nosuid | nodev})},
+		{`["group","nouser"]`, tmpfs(config.Mount{Set: nosuid | nodev})},
+		{`["auto","noauto","_netdev","x-initrd.mount","X-mount.mkdir","comment=a=b"]`, tmpfs(config.Mount{})},
+		{`["nofail"]`, tmpfs(config.Mount{MayMiss: true})},
+		{`["rbind","idmap=uids=0-1000-1#1-2-3;gids=0-1001-1"]`, bind(config.Mount{Recursive: true, IDMap: &config.MountIDs{
+			UIDs: config.IDMap{{ContainerID: 0, HostID: 1000, Size: 1}, {ContainerID: 1, HostID: 2, Size: 3}},
+			GIDs: config.IDMap{{ContainerID: 0, HostID: 1001, Size: 1}},
+		}})},
 		{`["bind"]`, bind(config.Mount{})},
 		{`["rbind","bind"]`, bind(config.Mount{Recursive: true})},
 		{`["bind","ro","async","nolazytime","nomand","noiversion"]`, bind(config.Mount{Set: ro})},
@@ -121,6 +133,94 @@ func TestMountPaths(t *testing.T) {
 	parent := cfg.Bundle[:len(cfg.Bundle)-len("/001")]
 	if want := []string{"/a/c", "/x", parent + "/data", "/l/../m"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestMountIDs: a mount's own maps, else those of the container's user
+// namespace, which nothing here stands for.
+func TestMountIDs(t *testing.T) {
+	const own = `"uidMappings":[{"containerID":1,"hostID":2,"size":3}],"gidMappings":[{"containerID":4,"hostID":5,"size":6}]`
+	mine := config.MountIDs{UIDs: config.IDMap{{ContainerID: 1, HostID: 2, Size: 3}}, GIDs: config.IDMap{{ContainerID: 4, HostID: 5, Size: 6}}}
+	recursive := func(m config.MountIDs) *config.MountIDs { m.Recursive = true; return &m }
+	for _, row := range []struct {
+		mount string
+		user  bool // the container has a user namespace, with 0 to 99 from 1000 on
+		want  *config.MountIDs
+	}{
+		{`"options":["bind"],` + own, false, &mine},
+		{`"options":["bind","idmap"],` + own, true, &mine},
+		{`"options":["bind","ridmap"],` + own, false, recursive(mine)},
+		{`"options":["bind","ridmap","idmap"],` + own, false, &mine},
+		{`"options":["bind"]`, true, nil},
+		{`"options":["bind","idmap"]`, true, new(config.MountIDs)},
+		{`"options":["bind","ridmap"]`, true, recursive(config.MountIDs{})},
+		{`"options":["bind","idmap=uids=@1-2-3;gids=@4-5-6"]`, true, &config.MountIDs{
+			UIDs: config.IDMap{{ContainerID: 1, HostID: 1002, Size: 3}}, GIDs: config.IDMap{{ContainerID: 4, HostID: 1005, Size: 6}},
+		}},
+	} {
+		var m specs.Mount
+		if err := json.Unmarshal([]byte("{"+row.mount+"}"), &m); err != nil {
+			t.Fatal(err)
+		}
+		m.Destination, m.Source = "/d", "/s"
+		cfg := new(config.Config)
+		if row.user {
+			cfg.Namespaces = []config.Namespace{{Flag: unix.CLONE_NEWUSER, Type: "user"}}
+			cfg.UIDMap = config.IDMap{{ContainerID: 0, HostID: 1000, Size: 100}}
+			cfg.GIDMap = cfg.UIDMap
+		}
+		got, err := convertMount(0, &m, cfg)
+		if err == nil {
+			err = convertMountIDs("mounts[0]", &m, &got, cfg)
+		}
+		if err != nil || !reflect.DeepEqual(got.IDMap, row.want) {
+			t.Errorf("%s:\n got %+v, %v\nwant %+v", row.mount, got.IDMap, err, row.want)
+		}
+	}
+}
+
+func TestRemount(t *testing.T) {
+	const ro = unix.MOUNT_ATTR_RDONLY
+	for options, want := range map[string]config.Mount{
+		`["remount","ro"]`:             {Set: ro, Data: []string{"ro"}},
+		`["remount","rw","size=1"]`:    {Clear: ro, Data: []string{"size=1", "rw"}},
+		`["remount","nodev"]`:          {Set: unix.MOUNT_ATTR_NODEV},
+		`["remount","bind","ro"]`:      {Set: ro, Type: "bind"},
+		`["bind","remount","private"]`: {Type: "bind", Propagation: []uintptr{unix.MS_PRIVATE}},
+	} {
+		cfg := convertWith(t, "mounts", `[{"destination":"/d","type":"tmpfs"},{"destination":"/d/","options":`+options+`}]`)
+		want.Index, want.Destination, want.Remount = 1, "/d", true
+		if got := cfg.Mounts[1]; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", options, got, want)
+		}
+	}
+}
+
+// TestLayers: relative directories of an overlay are the bundle's, and a
+// bundle's name cannot change what they mean.
+func TestLayers(t *testing.T) {
+	const odd = `/o:d,d\b`
+	for given, want := range map[string]string{
+		"upperdir=u":            `upperdir=/o\:d\,d\\b/u`,
+		"upperdir=/u":           "upperdir=/u",
+		"workdir=../w":          `workdir=/o\:d\,d\\b/../w`,
+		"lowerdir=/a:b:/c":      `lowerdir=/a:/o\:d\,d\\b/b:/c`,
+		`lowerdir=/a\:b:/c`:     `lowerdir=/a\:b:/c`,
+		"lowerdir=/a:/b::/d":    "lowerdir=/a:/b::/d",
+		"lowerdir+=l":           odd + "/l",
+		"datadir+=/d":           "datadir+=/d",
+		"xino=off":              "xino=off",
+		"metacopy":              "metacopy",
+		"lowerdir=":             "lowerdir=",
+		`lowerdir=a\`:           `lowerdir=/o\:d\,d\\b/a\`,
+		"redirect_dir=nofollow": "redirect_dir=nofollow",
+	} {
+		if given == "lowerdir+=l" {
+			want = "lowerdir+=" + want
+		}
+		if got := absoluteLayers([]string{given}, odd); got[0] != want {
+			t.Errorf("%s: %s, want %s", given, got[0], want)
+		}
 	}
 }
 

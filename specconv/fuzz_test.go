@@ -77,7 +77,7 @@ func FuzzConvert(f *testing.F) {
 		inside := append(append([]string{}, cfg.Masked...), cfg.ReadonlySub...)
 		for _, m := range cfg.Mounts {
 			inside = append(inside, m.Destination)
-			if m.Type == "" || m.Type == "bind" && (!path.IsAbs(m.Source) || len(m.Data) > 0) {
+			if m.Type == "" && !m.Remount || m.Type == "bind" && (!path.IsAbs(m.Source) && !m.Remount || len(m.Data) > 0) {
 				t.Errorf("mount %+v", m)
 			}
 			if m.Set&m.Clear&^0x70 != 0 || m.RecSet&m.RecClear&^0x70 != 0 {

@@ -3,6 +3,7 @@ package specconv
 import (
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -13,6 +14,9 @@ import (
 func convertMounts(spec *specs.Spec, cfg *config.Config) error {
 	for i := range spec.Mounts {
 		m, err := convertMount(i, &spec.Mounts[i], cfg)
+		if err == nil {
+			err = convertMountIDs(item("mounts", i), &spec.Mounts[i], &m, cfg)
+		}
 		if err != nil {
 			return err
 		}
@@ -27,45 +31,71 @@ func convertMount(i int, given *specs.Mount, cfg *config.Config) (config.Mount, 
 	if err := checkMountStrings(at, given); err != nil {
 		return none, err
 	}
-	if len(given.UIDMappings) > 0 {
-		return none, unsupported(at + ".uidMappings")
-	}
-	if len(given.GIDMappings) > 0 {
-		return none, unsupported(at + ".gidMappings")
-	}
 	m := config.Mount{Index: i, Source: given.Source, Type: given.Type}
 	var err error
 	if m.Destination, err = mountDestination(at, given.Destination, cfg); err != nil {
 		return none, err
 	}
-	switch {
-	case isBind(given.Type, given.Options):
+	if isBind(given.Type, given.Options) {
 		m.Type = "bind"
-		if given.Source == "" {
-			return none, missing(at + ".source")
-		}
-		if !filepath.IsAbs(given.Source) {
-			m.Source = filepath.Join(cfg.Bundle, given.Source)
-		}
-	case given.Type == "":
-		return none, missing(at + ".type")
-	case given.Type == "cgroup2":
-		// Which hierarchies the container sees depends on the host, not on
-		// the name; rootfs decides for both.
-		m.Type = "cgroup"
 	}
 	for j, text := range given.Options {
 		for _, name := range splitOptions(text) {
-			if err := applyOption(&m, item(at+".options", j), name); err != nil {
+			if err := applyOption(&m, cfg, item(at+".options", j), name); err != nil {
 				return none, err
 			}
 		}
 	}
+	if m.Remount {
+		return m, checkRemount(at, &m, cfg.Mounts)
+	}
+	switch {
+	case m.Type == "":
+		return none, missing(at + ".type")
+	case m.Type == "bind" && given.Source == "":
+		return none, missing(at + ".source")
+	case m.Type == "bind" && !filepath.IsAbs(given.Source):
+		m.Source = filepath.Join(cfg.Bundle, given.Source)
+	case m.Type == "overlay":
+		m.Data = absoluteLayers(m.Data, cfg.Bundle)
+	}
 	// For a new file system mount(2)'s MS_RDONLY covers the superblock too.
-	if m.Type != "bind" && m.Set&unix.MOUNT_ATTR_RDONLY != 0 {
+	if m.Type != "bind" && !isCgroup(m.Type) && m.Set&unix.MOUNT_ATTR_RDONLY != 0 {
 		m.Data = append(m.Data, "ro")
 	}
 	return m, nil
+}
+
+func isCgroup(typ string) bool { return typ == "cgroup" || typ == "cgroup2" }
+
+// checkRemount refuses to change a file system that the host has too: a
+// remount that is not a bind mount's changes the superblock, for everybody.
+func checkRemount(at string, m *config.Mount, before []config.Mount) error {
+	if m.CopyUp {
+		return refuse(at+".options", "remount", "cannot go with tmpcopyup")
+	}
+	if m.IDMap != nil {
+		return refuse(at+".options", "remount", "cannot go with idmap or ridmap: ids are mapped when something is mounted")
+	}
+	if m.Type == "bind" {
+		return nil
+	}
+	for i := range slices.Backward(before) {
+		if b := &before[i]; b.Destination == m.Destination && !b.Remount {
+			if b.Type == "bind" || isCgroup(b.Type) {
+				return refuse(at+".options", "remount", "%s has a file system of the host, which a remount would change for the host too; with bind it changes the container's mount alone", item("mounts", b.Index))
+			}
+			// mount(2) sets and clears what belongs to the superblock too.
+			switch {
+			case m.Set&unix.MOUNT_ATTR_RDONLY != 0:
+				m.Data = append(m.Data, "ro")
+			case m.Clear&unix.MOUNT_ATTR_RDONLY != 0:
+				m.Data = append(m.Data, "rw")
+			}
+			return nil
+		}
+	}
+	return refuse(at+".options", "remount", "no entry before this one mounts a file system on %q", m.Destination)
 }
 
 func checkMountStrings(at string, m *specs.Mount) error {

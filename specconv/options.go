@@ -12,16 +12,18 @@ import (
 type optionKind int
 
 const (
-	setAttr           optionKind = iota // sets an attribute of the mount
-	clearAttr                           // clears it
-	setAtime                            // chooses an access time mode
-	clearAtime                          // drops one, back to the kernel's default, relatime
-	setSuper                            // sets a flag of the superblock
-	clearSuper                          // takes it back
-	bindMount                           // makes it a bind mount
-	copyUp                              // tmpcopyup
-	noEffect                            // means what happens anyway
-	unsupportedOption                   // known, cannot be done
+	setAttr    optionKind = iota // sets an attribute of the mount
+	clearAttr                    // clears it
+	setAtime                     // chooses an access time mode
+	clearAtime                   // drops one, back to the kernel's default, relatime
+	setSuper                     // sets a flag of the superblock
+	clearSuper                   // takes it back
+	bindMount                    // makes it a bind mount
+	copyUp                       // tmpcopyup
+	remountIt                    // changes a mount that is there
+	mapIDs                       // idmap
+	mayMiss                      // nofail
+	noEffect                     // means what happens anyway
 )
 
 // option is one mount option that is not the file system's own.
@@ -33,11 +35,14 @@ type option struct {
 	flag      string // the superblock flag's name for fsconfig(2)
 }
 
-// mountOptions is the table of config.md, "Linux mount options", but for the
-// propagation types, which propagation knows. mount_setattr(2) gives the
-// meaning of attributes; silent and loud only concern the host's kernel log
-// and have no counterpart in fsconfig(2); norelatime asks for what the
-// kernel has not done otherwise since 2.6.30.
+// mountOptions is the table of config.md, "Linux mount options", and of
+// mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS", but for the propagation
+// types, which propagation knows. mount_setattr(2) gives the meaning of
+// attributes; silent and loud only concern the host's kernel log and have no
+// counterpart in fsconfig(2); norelatime asks for what the kernel has not done
+// otherwise since 2.6.30. What mount(8) marks as meant for /etc/fstab says
+// when and by whom something is mounted, not how: there is nothing left to do
+// but what user and owner imply.
 var mountOptions = [...]option{
 	{name: "ro", kind: setAttr, attr: unix.MOUNT_ATTR_RDONLY},
 	{name: "rw", kind: clearAttr, attr: unix.MOUNT_ATTR_RDONLY},
@@ -90,13 +95,23 @@ var mountOptions = [...]option{
 	{name: "bind", kind: bindMount},
 	{name: "rbind", kind: bindMount, recursive: true},
 	{name: "tmpcopyup", kind: copyUp},
+	{name: "remount", kind: remountIt},
+	{name: "idmap", kind: mapIDs},
+	{name: "ridmap", kind: mapIDs, recursive: true},
+
+	{name: "user", kind: setAttr, attr: unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV},
+	{name: "users", kind: setAttr, attr: unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV},
+	{name: "nouser", kind: noEffect},
+	{name: "owner", kind: setAttr, attr: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV},
+	{name: "group", kind: setAttr, attr: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV},
+	{name: "nofail", kind: mayMiss},
+	{name: "auto", kind: noEffect},
+	{name: "noauto", kind: noEffect},
+	{name: "_netdev", kind: noEffect},
+	{name: "X-mount.mkdir", kind: noEffect}, // what is missing is always made
 	{name: "defaults", kind: noEffect},
 	{name: "silent", kind: noEffect},
 	{name: "loud", kind: noEffect},
-
-	{name: "remount", kind: unsupportedOption},
-	{name: "idmap", kind: unsupportedOption},
-	{name: "ridmap", kind: unsupportedOption},
 }
 
 func lookupOption(name string) *option {
@@ -126,19 +141,17 @@ func isBind(typ string, options []string) bool {
 
 // applyOption carries one option into the mount. Later options win over
 // earlier ones, as with mount(8). at is the option's JSON path.
-func applyOption(m *config.Mount, at, name string) error {
-	bind := m.Type == "bind"
-	if flags, ok := propagation(name); ok {
+func applyOption(m *config.Mount, cfg *config.Config, at, text string) error {
+	if flags, ok := propagation(text); ok {
 		m.Propagation = append(m.Propagation, flags)
 		return nil
 	}
-	o := lookupOption(name)
+	o := lookupOption(text)
+	if o == nil && strings.HasPrefix(text, "idmap=") {
+		o = lookupOption("idmap")
+	}
 	if o == nil {
-		if bind {
-			return refuse(at, name, "a bind mount takes no file system options")
-		}
-		m.Data = append(m.Data, name)
-		return nil
+		return applyOther(m, at, text)
 	}
 	set, clr := &m.Set, &m.Clear
 	if o.recursive {
@@ -159,8 +172,8 @@ func applyOption(m *config.Mount, at, name string) error {
 		}
 		*clr |= unix.MOUNT_ATTR__ATIME
 	case setSuper:
-		if bind {
-			return refuse(at, name, "a bind mount cannot change its file system")
+		if m.Type == "bind" || isCgroup(m.Type) {
+			return refuse(at, text, "a %s mount cannot change its file system", m.Type)
 		}
 		m.Data = append(without(m.Data, o.flag), o.flag)
 	case clearSuper:
@@ -169,14 +182,49 @@ func applyOption(m *config.Mount, at, name string) error {
 		m.Recursive = m.Recursive || o.recursive
 	case copyUp:
 		if m.Type != "tmpfs" {
-			return refuse(at, name, "only a tmpfs can start with a copy")
+			return refuse(at, text, "only a tmpfs can start with a copy")
 		}
 		m.CopyUp = true
+	case remountIt:
+		m.Remount = true
+	case mapIDs:
+		return applyIDMap(m, cfg, at, text)
+	case mayMiss:
+		m.MayMiss = true
 	case noEffect:
-	case unsupportedOption:
-		return refuse(at, name, "not supported yet")
 	}
 	return nil
+}
+
+// applyOther takes what is not in the table: comments that mount(8) leaves to
+// other programs, and the options of the file system itself.
+func applyOther(m *config.Mount, at, text string) error {
+	switch {
+	case strings.HasPrefix(text, "x-") || strings.HasPrefix(text, "comment="):
+		return nil
+	case strings.HasPrefix(text, "X-"):
+		return refuse(at, text, "an option that mount(8) carries out, and no other program")
+	case m.Type == "bind":
+		return refuse(at, text, "a bind mount takes no file system options")
+	case isCgroup(m.Type):
+		return refuse(at, text, "the container gets the host's hierarchies, whose options cannot be changed")
+	}
+	m.Data = append(m.Data, unquoteLabel(text))
+	return nil
+}
+
+// unquoteLabel takes the quotes off an SELinux context, in which they protect
+// the commas from being taken for those between options: mount(2) does that
+// itself, fsconfig(2) takes a value as it is.
+func unquoteLabel(text string) string {
+	key, value, _ := strings.Cut(text, "=")
+	switch key {
+	case "context", "fscontext", "defcontext", "rootcontext":
+		if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' {
+			return key + "=" + value[1:n-1]
+		}
+	}
+	return text
 }
 
 func without(list []string, s string) []string {

@@ -109,7 +109,7 @@ type Rootfs struct {
 type Mount struct {
 	Index       int       // place in config.json's mounts, for errors: "mounts[3]"
 	Destination string    // absolute and clean, as seen in the container
-	Type        string    // file system type; "bind" for bind mounts; "cgroup" is resolved by rootfs
+	Type        string    // file system type; "bind" for bind mounts; "cgroup" and "cgroup2" are resolved by rootfs
 	Source      string    // bind: absolute host path; else the device or name, maybe ""
 	Recursive   bool      // bind: rbind
 	Set         uint64    // MOUNT_ATTR_* to set on this mount; an atime mode counts as set
@@ -119,6 +119,17 @@ type Mount struct {
 	Propagation []uintptr // MS_* propagation flags, each applied in order
 	Data        []string  // options for the file system, "key" or "key=value"; superblock flags ("ro", "sync", "dirsync", "lazytime", "mand", ...) among them
 	CopyUp      bool      // tmpcopyup: a tmpfs that starts with what it covers
+	Remount     bool      // remount: changes what is mounted at Destination; of type bind: only the attributes
+	MayMiss     bool      // nofail: no error if the source does not exist
+	IDMap       *MountIDs // idmap, ridmap; nil: ids are those of the file system
+}
+
+// MountIDs says whose the files of a mount appear to be: UIDs and GIDs map the
+// ids of the file system (ContainerID) to those seen on the host (HostID).
+// Without maps it is those of the container's user namespace.
+type MountIDs struct {
+	Recursive  bool // ridmap: the mounts below it as well
+	UIDs, GIDs IDMap
 }
 
 // Device is a device node to make in the container.

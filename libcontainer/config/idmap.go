@@ -33,6 +33,17 @@ func (m IDMap) Inside(id uint32) (inside uint32, ok bool) {
 	return id, m == nil
 }
 
+// Outside is the id of the host that an id of the container stands for; ok is
+// false if it stands for none.
+func (m IDMap) Outside(id uint32) (outside uint32, ok bool) {
+	for _, r := range m {
+		if id >= r.ContainerID && id-r.ContainerID < r.Size {
+			return r.HostID + (id - r.ContainerID), true
+		}
+	}
+	return id, m == nil
+}
+
 // First is the id with which a container is built: 0, the lowest id that is
 // mapped where that is not.
 func (m IDMap) First() uint32 {

@@ -74,6 +74,17 @@ func (in *Child) FsconfigCreate(fs int) error {
 	return in.do("fsconfig", "create", unix.SYS_FSCONFIG, fs, unix.FSCONFIG_CMD_CREATE, nil, nil, 0)
 }
 
+// Fspick makes a context to change the superblock of the mount that fd is the
+// root of (fspick(2)).
+func (in *Child) Fspick(fd int) (int, error) {
+	return in.call1("fspick", "", unix.SYS_FSPICK, fd, "", unix.FSPICK_CLOEXEC|unix.FSPICK_EMPTY_PATH)
+}
+
+// FsconfigReconfigure changes the superblock (fsconfig(2)).
+func (in *Child) FsconfigReconfigure(fs int) error {
+	return in.do("fsconfig", "reconfigure", unix.SYS_FSCONFIG, fs, unix.FSCONFIG_CMD_RECONFIGURE, nil, nil, 0)
+}
+
 // Fsmount makes a detached mount of the superblock; attrs are MOUNT_ATTR_*.
 func (in *Child) Fsmount(fs int, attrs uint64) (int, error) {
 	return in.call1("fsmount", "", unix.SYS_FSMOUNT, fs, unix.FSMOUNT_CLOEXEC, attrs)
@@ -95,6 +106,12 @@ func (in *Child) MountSetattr(fd int, flags int, attr unix.MountAttr) error {
 // target stands for (move_mount(2)).
 func (in *Child) MoveMount(fd, target int) error {
 	return in.do("move_mount", "", unix.SYS_MOVE_MOUNT, fd, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// Mount mounts a file system on target, which the child's working directory
+// and root decide (mount(2)).
+func (in *Child) Mount(source, target, fstype string, flags uintptr, data string) error {
+	return in.do("mount", fstype, unix.SYS_MOUNT, source, target, fstype, flags, data)
 }
 
 // SetPropagation changes the propagation of the mount at path, which the
@@ -137,6 +154,17 @@ func (in *Child) Mknodat(dir int, name string, mode uint32, dev uint64) error {
 // Symlinkat makes the symbolic link name in dir.
 func (in *Child) Symlinkat(target string, dir int, name string) error {
 	return in.do("symlink", name, unix.SYS_SYMLINKAT, target, dir, name)
+}
+
+// Linkat makes name in dir another name of the file old in oldDir.
+func (in *Child) Linkat(oldDir int, old string, dir int, name string) error {
+	return in.do("link", name, unix.SYS_LINKAT, oldDir, old, dir, name, 0)
+}
+
+// Sendfile copies up to n bytes between two files, from where they stand
+// (sendfile(2)). The memory that it takes is the child's, not the parent's.
+func (in *Child) Sendfile(to, from int, n int) (int, error) {
+	return in.call1("sendfile", "", unix.SYS_SENDFILE, to, from, nil, n)
 }
 
 // Unlinkat removes name from dir; flags may be AT_REMOVEDIR.

@@ -9,8 +9,9 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 )
 
-// mountCgroup shows the container its cgroup: on cgroup v2 as one tree, on v1
-// and hybrid as a tmpfs with a directory per hierarchy.
+// mountCgroup shows the container its cgroup: on cgroup v2, and where type
+// cgroup2 is asked for, as one tree, on v1 and hybrid as a tmpfs with a
+// directory per hierarchy.
 //
 // Each tree is a copy of the host's mount from the container's cgroup down.
 // A new mount of cgroup2 would cost 10 ms without a cgroup namespace of its
@@ -20,10 +21,15 @@ func (r *Root) mountCgroup(m *config.Mount) error {
 	if len(r.cgroups) == 0 {
 		return r.mountHostCgroups(m)
 	}
-	if len(r.cgroups) == 1 && r.cgroups[0].Name == "" {
-		return r.mountCgroup2(m)
+	for _, c := range r.cgroups {
+		if c.Name == "" || c.Name == "unified" && m.Type == "cgroup2" {
+			return r.mountCgroup2(m, c)
+		}
 	}
-	place, err := r.place(m.Destination, true)
+	if m.Type == "cgroup2" {
+		return errors.New("no cgroup v2 on this machine; type cgroup gives what there is")
+	}
+	place, err := r.target(m, true)
 	if err != nil {
 		return err
 	}
@@ -64,7 +70,7 @@ func (r *Root) mountHostCgroups(m *config.Mount) error {
 	if err := r.setattr(tree, unix.AT_RECURSIVE, attr); err != nil {
 		return err
 	}
-	place, err := r.place(m.Destination, true)
+	place, err := r.target(m, true)
 	if err != nil {
 		return err
 	}
@@ -98,23 +104,30 @@ func (r *Root) attachCopy(dir string, place int, m *config.Mount) error {
 		return err
 	}
 	defer unix.Close(tree)
-	attr := unix.MountAttr{Attr_set: m.Set | m.RecSet, Attr_clr: m.Clear, Propagation: unix.MS_PRIVATE}
-	if err := r.setattr(tree, 0, attr); err != nil {
+	all := unix.MountAttr{Attr_set: m.RecSet, Attr_clr: m.RecClear, Propagation: unix.MS_PRIVATE}
+	if err := r.setattr(tree, 0, all); err != nil {
+		return err
+	}
+	if err := r.setattr(tree, 0, unix.MountAttr{Attr_set: m.Set, Attr_clr: m.Clear}); err != nil {
+		return err
+	}
+	if err := setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return r.setattr(tree, flags, attr) }); err != nil {
 		return err
 	}
 	return r.in.MoveMount(tree, place)
 }
 
 // mountCgroup2 shows the one tree of cgroup v2: from the container's cgroup
-// down in a cgroup namespace, else as the host has it, as every runtime does.
-func (r *Root) mountCgroup2(m *config.Mount) error {
-	place, err := r.place(m.Destination, true)
+// down in a cgroup namespace, else, where v2 is all there is, as the host has
+// it, as every runtime does: what /proc/self/cgroup says is found there.
+func (r *Root) mountCgroup2(m *config.Mount, c CgroupDir) error {
+	place, err := r.target(m, true)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(place)
-	dir := r.cgroups[0].Dir
-	if !r.cfg.Has(unix.CLONE_NEWCGROUP) {
+	dir := c.Dir
+	if c.Name == "" && !r.cfg.Has(unix.CLONE_NEWCGROUP) {
 		dir = "/sys/fs/cgroup"
 	}
 	return r.attachCopy(dir, place, m)

@@ -33,6 +33,9 @@ func (r *Root) Devices() error {
 		}
 	}
 	for _, l := range links {
+		if l.name == "/dev/core" && !r.exists(l.target) {
+			continue // a kernel without it, as runc leaves it out
+		}
 		if err := r.link(l.name, l.target); err != nil {
 			return fmt.Errorf("link %s: %w", l.name, err)
 		}
@@ -107,6 +110,15 @@ func (r *Root) sameDevice(parent int, name string, mode uint32, dev uint64) erro
 			st.Mode, unix.Major(st.Rdev), unix.Minor(st.Rdev), unix.EEXIST)
 	}
 	return nil
+}
+
+// exists reports whether a path of the container leads to something.
+func (r *Root) exists(p string) bool {
+	fd, err := r.open(p, unix.O_PATH)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err == nil
 }
 
 // link makes a symbolic link; one that is there already stays.

@@ -52,7 +52,8 @@ func (r *Root) mask(place int) error {
 // openNull copies the mount of the null device of the host: the container's
 // may be anything (CVE-2025-31133). Read-only, which a device can be written
 // to in spite of: else a chmod of the masked file would be one of the host's
-// /dev/null.
+// /dev/null. And private, or what the container mounts on it would show up
+// on the host's.
 func (r *Root) openNull() (int, error) {
 	tree, err := r.openTree("/dev/null", false)
 	if err != nil {
@@ -63,7 +64,10 @@ func (r *Root) openNull() (int, error) {
 		unix.Close(tree)
 		return -1, errors.New("/dev/null of the host is not the null device")
 	}
-	sealed := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC}
+	sealed := unix.MountAttr{
+		Attr_set:    unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC,
+		Propagation: unix.MS_PRIVATE,
+	}
 	if err := r.setattr(tree, 0, sealed); err != nil {
 		unix.Close(tree)
 		return -1, fmt.Errorf("/dev/null: %w", err)

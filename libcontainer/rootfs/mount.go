@@ -3,8 +3,8 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,48 +16,76 @@ func (r *Root) Mount() error {
 	for i := range r.cfg.Mounts {
 		m := &r.cfg.Mounts[i]
 		var err error
-		switch m.Type {
-		case "bind":
+		switch {
+		case m.Remount:
+			err = r.remount(m)
+		case m.Type == "bind":
 			err = r.bind(m)
-		case "cgroup":
+		case m.Type == "cgroup" || m.Type == "cgroup2":
 			err = r.mountCgroup(m)
 		default:
 			err = r.mountFS(m)
 		}
-		if err != nil {
-			return fmt.Errorf("mounts[%d] (%s on %s): %w", m.Index, kind(m), m.Destination, err)
+		var wrong *fieldError
+		switch {
+		case errors.As(err, &wrong):
+			return fmt.Errorf("mounts[%d].%s: %w", m.Index, wrong.field, wrong.err)
+		case err != nil:
+			return fmt.Errorf("mounts[%d] (%s on %s): %w", m.Index, m.Type, m.Destination, err)
 		}
 	}
 	return nil
 }
 
-func kind(m *config.Mount) string {
-	if m.Type == "bind" {
-		return m.Source
+// fieldError is an error that one property of a mount is to blame for.
+type fieldError struct {
+	field string // its name in config.json
+	err   error
+}
+
+func (e *fieldError) Error() string { return e.field + ": " + e.err.Error() }
+func (e *fieldError) Unwrap() error { return e.err }
+
+// target opens the place that a mount goes to.
+func (r *Root) target(m *config.Mount, dir bool) (int, error) {
+	fd, err := r.place(m.Destination, dir)
+	if err != nil {
+		return -1, &fieldError{"destination", err}
 	}
-	return m.Type
+	return fd, nil
 }
 
 // bind attaches a copy of a mount of the host.
 func (r *Root) bind(m *config.Mount) error {
 	tree, err := r.openTree(m.Source, m.Recursive)
+	if m.MayMiss && errors.Is(err, unix.ENOENT) {
+		return nil
+	}
 	if err != nil {
-		return err
+		return &fieldError{"source", err}
 	}
 	defer unix.Close(tree)
 	dir, err := isDirectory(tree)
 	if err != nil {
 		return fmt.Errorf("stat %s: %w", m.Source, err)
 	}
+	if m.IDMap != nil {
+		if err := r.mapIDs(tree, m); err != nil {
+			return err
+		}
+	}
 	if err := r.setBindAttrs(tree, m); err != nil {
 		return err
 	}
-	place, err := r.place(m.Destination, dir)
+	place, err := r.target(m, dir)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(place)
-	return r.in.MoveMount(tree, place)
+	if err := r.in.MoveMount(tree, place); err != nil {
+		return err
+	}
+	return r.keepPropagation(tree, m)
 }
 
 // setBindAttrs gives the copy its attributes while nobody sees it yet. It was
@@ -101,7 +129,12 @@ func (r *Root) mountFS(m *config.Mount) error {
 	if m.Type == "tmpfs" {
 		data = append(r.modeOf(m.Destination), data...)
 	}
-	place, err := r.place(m.Destination, true)
+	if m.Type == "proc" || m.Type == "sysfs" {
+		if err := r.notALink(m); err != nil {
+			return err
+		}
+	}
+	place, err := r.target(m, true)
 	if err != nil {
 		return err
 	}
@@ -114,11 +147,14 @@ func (r *Root) mountFS(m *config.Mount) error {
 		data = slices.DeleteFunc(slices.Clone(data), func(option string) bool { return option == "ro" })
 	}
 	mnt, err := r.newMount(m.Type, m.Source, data, set)
+	if m.MayMiss && errors.Is(err, unix.ENOENT) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	if m.CopyUp {
-		err = r.copyUp(place, mnt, 0)
+		err = r.copyUp(place, mnt)
 	}
 	if err == nil {
 		err = r.in.MoveMount(mnt, place)
@@ -128,6 +164,33 @@ func (r *Root) mountFS(m *config.Mount) error {
 		return err
 	}
 	return r.afterAttach(mnt, m, delay)
+}
+
+// notALink refuses an image that leads the mount of a procfs or sysfs astray,
+// as runc and crun do: what is written below /proc and /sys, labels above all,
+// is taken to arrive in the kernel (CVE-2019-19921, CVE-2023-27561).
+func (r *Root) notALink(m *config.Mount) error {
+	dir, name := path.Split(m.Destination)
+	parent, err := r.open(dir, unix.O_PATH)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return &fieldError{"destination", err}
+	}
+	defer unix.Close(parent)
+	fd, err := r.in.Openat2(parent, name, unix.O_PATH|unix.O_NOFOLLOW, 0, unix.RESOLVE_BENEATH)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return &fieldError{"destination", err}
+	}
+	defer unix.Close(fd)
+	if dir, err := isDirectory(fd); err == nil && !dir {
+		return &fieldError{"destination", fmt.Errorf("filesystem %q must be mounted on ordinary directory, which %s is not", m.Type, m.Destination)}
+	}
+	return nil
 }
 
 // modeOf is the option that gives a tmpfs the mode of the directory that it
@@ -159,105 +222,8 @@ func (r *Root) afterAttach(mnt int, m *config.Mount, delay bool) error {
 			return err
 		}
 	}
-	return setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return r.in.MountSetattr(mnt, flags, attr) })
-}
-
-// maxOption is the longest value that fsconfig(2) takes.
-const maxOption = 255
-
-// newMount makes a detached mount of a new file system. When the kernel
-// refuses an option, what it has to say about that is in the error.
-func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int, error) {
-	fs, err := r.in.Fsopen(fstype)
-	if errors.Is(err, unix.ENODEV) {
-		return -1, fmt.Errorf("%w (this kernel has no file system %q)", err, fstype)
-	}
-	if err != nil {
-		return -1, r.refused(fstype, err)
-	}
-	defer unix.Close(fs)
-	if err := r.configure(fs, fstype, source, data); err != nil {
-		return -1, r.refused(fstype, fmt.Errorf("%w%s", err, kernelSays(fs)))
-	}
-	mnt, err := r.in.Fsmount(fs, attrs)
-	return mnt, r.refused(fstype, err)
-}
-
-// owners are the file systems that show a namespace, and so can be mounted
-// only by the user namespace that owns it.
-var owners = map[string]struct {
-	flag      uintptr
-	namespace string
-	instead   string
-}{
-	"proc":   {unix.CLONE_NEWPID, "pid", ": bind-mount /proc instead"},
-	"sysfs":  {unix.CLONE_NEWNET, "network", ": bind-mount /sys instead"},
-	"mqueue": {unix.CLONE_NEWIPC, "ipc", ""},
-}
-
-// refused says what the kernel's EPERM for a file system means.
-func (r *Root) refused(fstype string, err error) error {
-	o, ok := owners[fstype]
-	if !errors.Is(err, unix.EPERM) || !ok {
+	if err := r.setPropagation(mnt, m.Propagation); err != nil {
 		return err
 	}
-	if r.cfg.NewFlags()&o.flag == 0 {
-		return fmt.Errorf("%w (the container's user namespace does not own its %s namespace%s)", err, o.namespace, o.instead)
-	}
-	return fmt.Errorf("%w (mocker itself is in a container, which has a %s that is masked in part)", err, fstype)
-}
-
-func (r *Root) configure(fs int, fstype, source string, data []string) error {
-	if source == "" {
-		source = fstype
-	}
-	if err := r.in.FsconfigString(fs, "source", source); err != nil {
-		return err
-	}
-	for _, option := range data {
-		key, value, ok := strings.Cut(option, "=")
-		var err error
-		switch {
-		case !ok:
-			err = r.in.FsconfigFlag(fs, key)
-		case len(value) > maxOption:
-			err = fmt.Errorf("option %s: a value of more than %d bytes is not supported", key, maxOption)
-		default:
-			err = r.in.FsconfigString(fs, key, value)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if fstype == "proc" && r.pidns != nil {
-		err := r.in.FsconfigFD(fs, "pidns", int(r.pidns.Fd()))
-		if errors.Is(err, unix.EINVAL) {
-			return fmt.Errorf("%w (a procfs of a pid namespace that is joined takes Linux 6.17: bind-mount one instead)", err)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return r.in.FsconfigCreate(fs)
-}
-
-// kernelSays reads the messages of a file system context: lines such as
-// "e tmpfs: Bad value for 'size'".
-func kernelSays(fs int) string {
-	var said []string
-	buf := make([]byte, 512)
-	for len(said) < 4 {
-		n, err := unix.Read(fs, buf)
-		if err != nil || n <= 0 {
-			break
-		}
-		line := strings.TrimSpace(string(buf[:n]))
-		if strings.HasPrefix(line, "e ") {
-			said = append(said, line[2:])
-		}
-	}
-	if len(said) == 0 {
-		return ""
-	}
-	return " (" + strings.Join(said, "; ") + ")"
+	return r.keepPropagation(mnt, m)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/config"
 )
 
 // Pivot makes the rootfs the root of the mount namespace and takes the old
@@ -23,10 +25,8 @@ func (r *Root) Pivot(noPivot bool) error {
 	if err := r.in.PivotRoot(".", "."); err != nil {
 		return err
 	}
-	// The old root's mounts must not be unmounted on the host as well.
-	if err := r.in.SetPropagation(".", unix.MS_SLAVE|unix.MS_REC); err != nil {
-		return fmt.Errorf("make the old root a slave: %w", err)
-	}
+	// What is unmounted here stays mounted on the host: New has made all of
+	// the old root slaves. umount(2) alone takes "." for what lies on top.
 	if err := r.in.Unmount(".", unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("unmount the old root: %w", err)
 	}
@@ -49,7 +49,7 @@ func (r *Root) moveRoot() error {
 }
 
 // Finish makes read-only what was kept writable until everything in it was
-// made, and gives the root its propagation.
+// made.
 func (r *Root) Finish() error {
 	for _, l := range r.late {
 		if err := r.in.MountSetattr(l.fd, 0, l.attr); err != nil {
@@ -61,10 +61,42 @@ func (r *Root) Finish() error {
 			return fmt.Errorf("make the root read-only: %w", err)
 		}
 	}
-	if p := r.cfg.Rootfs.Propagation; p != 0 {
-		if err := r.in.SetPropagation("/", p); err != nil {
-			return fmt.Errorf("set the propagation of the root: %w", err)
+	return nil
+}
+
+// Propagate gives the root its propagation, and if that is meant for all below
+// it as well, the mounts that have options of their own theirs again. It is
+// the last thing to happen to the root: what is unbindable cannot be made
+// read-only any more.
+func (r *Root) Propagate() error {
+	p := r.cfg.Rootfs.Propagation
+	if p == 0 {
+		return nil
+	}
+	if err := r.in.SetPropagation("/", p); err != nil {
+		return fmt.Errorf("set the propagation of the root: %w", err)
+	}
+	for _, own := range r.own {
+		if err := r.setPropagation(own.fd, own.list); err != nil {
+			return fmt.Errorf("set the propagation of %s: %w", own.path, err)
 		}
 	}
 	return nil
+}
+
+// keepPropagation remembers the propagation of a mount for Propagate.
+func (r *Root) keepPropagation(mnt int, m *config.Mount) error {
+	if len(m.Propagation) == 0 || r.cfg.Rootfs.Propagation&unix.MS_REC == 0 {
+		return nil
+	}
+	fd, err := unix.FcntlInt(uintptr(mnt), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("dup: %w", err)
+	}
+	r.own = append(r.own, ownPropagation{fd, m.Destination, m.Propagation})
+	return nil
+}
+
+func (r *Root) setPropagation(mnt int, list []uintptr) error {
+	return setPropagation(list, func(flags int, attr unix.MountAttr) error { return r.in.MountSetattr(mnt, flags, attr) })
 }

@@ -43,6 +43,7 @@ type Root struct {
 	null  cover      // the host's /dev/null, for masked files
 	empty cover      // an empty read-only tmpfs, for masked directories
 	late  []lateAttr // read-only tmpfs that things are still to be made in
+	own   []ownPropagation
 }
 
 // CgroupDir is one hierarchy, for mounts of type cgroup.
@@ -56,6 +57,13 @@ type lateAttr struct {
 	fd   int
 	path string
 	attr unix.MountAttr
+}
+
+// ownPropagation is the propagation that a mount has been given.
+type ownPropagation struct {
+	fd   int
+	path string
+	list []uintptr
 }
 
 // Host is what rootfs is given of the world outside of the container.
@@ -146,7 +154,10 @@ func (r *Root) Close() {
 	for _, l := range r.late {
 		unix.Close(l.fd)
 	}
-	r.fd, r.null.fd, r.empty.fd, r.late = -1, -1, -1, nil
+	for _, own := range r.own {
+		unix.Close(own.fd)
+	}
+	r.fd, r.null.fd, r.empty.fd, r.late, r.own = -1, -1, -1, nil, nil
 	if r.proc != nil {
 		r.proc.Close()
 	}

@@ -187,9 +187,9 @@ func TestMountErrors(t *testing.T) {
 			"mounts[4] (tmpfs on /x): fsconfig size=lots: invalid argument (tmpfs: Bad value for 'size')"},
 		{config.Mount{Index: 0, Destination: "/x", Type: "nofs"}, "mounts[0] (nofs on /x): fsopen nofs: no such device (this kernel has no file system \"nofs\")"},
 		{config.Mount{Index: 1, Destination: "/x", Type: "bind", Source: "/no/where"},
-			"mounts[1] (/no/where on /x): open_tree /no/where: no such file or directory"},
-		{config.Mount{Index: 2, Destination: "/x", Type: "tmpfs", Data: []string{"key=" + strings.Repeat("v", 256)}},
-			"mounts[2] (tmpfs on /x): option key: a value of more than 255 bytes is not supported"},
+			"mounts[1].source: open_tree /no/where: no such file or directory"},
+		{config.Mount{Index: 2, Destination: "/x", Type: "tmpfs", Data: []string{"key=" + strings.Repeat("v", 4092)}},
+			"mounts[2] (tmpfs on /x): options of 4096 bytes: this kernel takes 4095 for a file system, 255 for one of its options"},
 	} {
 		root, _, _ := newRoot(t, &config.Config{Mounts: []config.Mount{c.m}})
 		if err := root.Mount(); err == nil || err.Error() != c.want {

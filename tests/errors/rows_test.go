@@ -235,6 +235,34 @@ func configs() []row {
 			`config.json: mounts[7].options[1]: "size=1m": a bind mount takes no file system options`, func(s *specs.Spec) {
 				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind", "size=1m"}})
 			}),
+		one("an id-mapped mount without maps",
+			`config.json: mounts[7].options: an id-mapped mount needs uidMappings and gidMappings, or a user namespace in linux.namespaces to take them from`, func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind", "idmap"}})
+			}),
+		one("an id-mapped mount with half of its maps",
+			"config.json: mounts[7].gidMappings: missing", func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind", "idmap"}, UIDMappings: []specs.LinuxIDMapping{{Size: 1}}})
+			}),
+		one("ids of a mount that are mapped twice",
+			`config.json: mounts[7].uidMappings[1]: "1 5 1": overlaps mounts[7].uidMappings[0]`, func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind"}, UIDMappings: []specs.LinuxIDMapping{{Size: 2}, {ContainerID: 1, HostID: 5, Size: 1}}, GIDMappings: []specs.LinuxIDMapping{{Size: 1}}})
+			}),
+		one("an id-mapped tmpfs",
+			`config.json: mounts[7].options[0]: "idmap": only a bind mount can be id-mapped`, func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Type: "tmpfs", Options: []string{"idmap"}})
+			}),
+		one("a remount of what was never mounted",
+			`config.json: mounts[7].options: "remount": no entry before this one mounts a file system on "/mnt"`, func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Type: "tmpfs", Options: []string{"remount", "ro"}})
+			}),
+		one("a remount of a file system of the host",
+			`config.json: mounts[8].options: "remount": mounts[7] has a file system of the host, which a remount would change for the host too; with bind it changes the container's mount alone`, func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind"}}, specs.Mount{Destination: "/mnt", Type: "none", Options: []string{"remount", "ro"}})
+			}),
+		one("a cgroup mount with a controller as an option",
+			`config.json: mounts[7].options[0]: "memory": the container gets the host's hierarchies, whose options cannot be changed`, func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Type: "cgroup", Source: "cgroup", Options: []string{"memory"}})
+			}),
 		one("a masked path that is relative",
 			`config.json: linux.maskedPaths[0]: "proc/kcore": not an absolute path`, func(s *specs.Spec) { s.Linux.MaskedPaths = []string{"proc/kcore"} }),
 		one("a device of a type that does not exist",
@@ -264,17 +292,33 @@ func machine() []row {
 	}
 	return []row{
 		mount("a bind mount of what does not exist",
-			"rootfs: mounts[7] (/does/not/exist on /mnt): open_tree /does/not/exist: no such file or directory", specs.Mount{Destination: "/mnt", Source: "/does/not/exist", Options: []string{"bind"}}),
+			"rootfs: mounts[7].source: open_tree /does/not/exist: no such file or directory", specs.Mount{Destination: "/mnt", Source: "/does/not/exist", Options: []string{"bind"}}),
 		mount("a bind mount of a directory over a file",
-			"rootfs: mounts[7] (/tmp on /bin/busybox): mount a directory on the file /bin/busybox: not a directory", specs.Mount{Destination: "/bin/busybox", Source: "/tmp", Options: []string{"bind"}}),
+			"rootfs: mounts[7].destination: mount a directory on the file /bin/busybox: not a directory", specs.Mount{Destination: "/bin/busybox", Source: "/tmp", Options: []string{"bind"}}),
 		mount("a bind mount of a file over a directory",
-			"rootfs: mounts[7] (/etc/passwd on /tmp): mount a file on the directory /tmp: is a directory", specs.Mount{Destination: "/tmp", Source: "/etc/passwd", Options: []string{"bind"}}),
+			"rootfs: mounts[7].destination: mount a file on the directory /tmp: is a directory", specs.Mount{Destination: "/tmp", Source: "/etc/passwd", Options: []string{"bind"}}),
 		mount("a file system that does not exist",
 			`rootfs: mounts[7] (zfz on /tmp): fsopen zfz: no such device (this kernel has no file system "zfz")`, specs.Mount{Destination: "/tmp", Type: "zfz", Source: "none"}),
 		mount("an option that tmpfs does not have",
 			"rootfs: mounts[7] (tmpfs on /tmp): fsconfig sise=1m: invalid argument (tmpfs: Unknown parameter 'sise')", specs.Mount{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs", Options: []string{"sise=1m"}}),
 		mount("a bad size for a tmpfs",
 			"rootfs: mounts[7] (tmpfs on /tmp): fsconfig size=big: invalid argument (tmpfs: Bad value for 'size')", specs.Mount{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs", Options: []string{"size=big"}}),
+		mount("a bind mount of something below a file",
+			"rootfs: mounts[7].source: open_tree /etc/passwd/x: not a directory", specs.Mount{Destination: "/mnt", Source: "/etc/passwd/x", Options: []string{"bind"}}),
+		one("a mount in a volume that is read-only",
+			"rootfs: mounts[8].destination: make /mnt/new: mkdir new: read-only file system", func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/bin", Options: []string{"bind", "ro"}}, specs.Mount{Destination: "/mnt/new", Type: "tmpfs", Source: "tmpfs"})
+			}),
+		mount("file system options that are too long",
+			"rootfs: mounts[7] (tmpfs on /mnt): options of 4105 bytes: this kernel takes 4095 for a file system, 255 for one of its options",
+			specs.Mount{Destination: "/mnt", Type: "tmpfs", Source: "tmpfs", Options: []string{"mpol=" + strings.Repeat("x", 4100)}}),
+		mount("a tmpfs too small for what it is to start with",
+			"rootfs: mounts[7] (tmpfs on /bin): tmpcopyup: copy busybox: sendfile: no space left on device", specs.Mount{Destination: "/bin", Type: "tmpfs", Source: "tmpfs", Options: []string{"tmpcopyup", "size=64k"}}),
+		mount("ids that a file system cannot map",
+			"rootfs: mounts[7].source: map the ids of /proc/sys: invalid argument (this kernel cannot map those of proc)",
+			specs.Mount{Destination: "/mnt", Source: "/proc/sys", Options: []string{"bind", "idmap"}, UIDMappings: []specs.LinuxIDMapping{{Size: 1}}, GIDMappings: []specs.LinuxIDMapping{{Size: 1}}}),
+		{input: "an image whose /proc is a link", call: create, prep: linkedProc,
+			want: `rootfs: mounts[0].destination: filesystem "proc" must be mounted on ordinary directory, which /proc is not`},
 		one("a network namespace that does not exist",
 			"namespaces: join the network namespace /run/netns/none: open: no such file or directory", func(s *specs.Spec) { join(s, "/run/netns/none") }),
 		one("a network namespace that is none",
@@ -321,6 +365,17 @@ func (r row) onV1() row {
 func (r row) run() row {
 	r.call = args("run --bundle $BUNDLE $ID")
 	return r
+}
+
+// linkedProc makes the image's /proc a link to another directory of it.
+func linkedProc(p *place) {
+	p.spec(func(*specs.Spec) {})
+	if err := os.Remove(p.inRoot("proc")); err != nil {
+		p.Fatal(err)
+	}
+	if err := os.Symlink("tmp", p.inRoot("proc")); err != nil {
+		p.Fatal(err)
+	}
 }
 
 func join(s *specs.Spec, path string) {
@@ -442,10 +497,6 @@ func unbuilt() []row {
 		one("a hook inside the container",
 			"config.json: hooks.startContainer: not supported yet", func(s *specs.Spec) {
 				s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/bin/true"}}}
-			}),
-		one("an id-mapped mount",
-			`config.json: mounts[7].options[1]: "idmap": not supported yet`, func(s *specs.Spec) {
-				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind", "idmap"}})
 			}),
 		one("a scheduler",
 			"config.json: process.scheduler: not supported yet", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch} }),
