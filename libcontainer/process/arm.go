@@ -29,9 +29,11 @@ type Last struct {
 	Path     string          // of the executable, from LookUp
 	Env      []string        // the whole environment
 	Gate     Gate
-	Joins    bool     // it is one more process of a container: see Join; there is no Gate
-	Terminal *os.File // the container's end of the terminal; nil: stdio is inherited
-	Preserve int      // fds from 3 on that the process keeps
+	Joins    bool         // it is one more process of a container: see Join; there is no Gate
+	Terminal *os.File     // the container's end of the terminal; nil: stdio is inherited
+	Stdio    *[3]*os.File // what stdio is; nil: inherited, or the terminal
+	Mortal   bool         // with Joins: it ends with the thread of its parent
+	Preserve int          // fds from 3 on that the process keeps
 	Nofile   [2]uint64
 }
 
@@ -79,8 +81,11 @@ func letGo(in *inside.Child, last Last, keep []int) error {
 		if !last.Joins {
 			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, tty, unix.TIOCSCTTY, 0)
 		}
-		for fd := range 3 {
-			p.Add("dup3", last.Terminal.Name(), unix.SYS_DUP3, tty, fd, 0)
+		last.Stdio = &[3]*os.File{last.Terminal, last.Terminal, last.Terminal}
+	}
+	if last.Stdio != nil {
+		for fd, f := range last.Stdio {
+			p.Add("dup3", f.Name(), unix.SYS_DUP3, int(f.Fd()), fd, 0)
 		}
 	}
 	closeOthers(p, 3+last.Preserve, append(keep, in.ParentFD()))

@@ -107,6 +107,9 @@ func Open(root, id string) (*Dir, error) {
 // ID is the container's name.
 func (d *Dir) ID() string { return d.id }
 
+// Root is the directory of all states.
+func (d *Dir) Root() string { return d.root }
+
 // Path is the absolute path of a file in the directory; of the directory
 // itself for "".
 func (d *Dir) Path(name string) string {
