@@ -75,7 +75,7 @@ func TestAllOfThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tested := map[string]bool{"hello": true, "network": true, "shell": true}
+	tested := map[string]bool{"hello": true, "hooks": true, "network": true, "shell": true}
 	for _, d := range dirs {
 		if !tested[d.Name()] {
 			t.Errorf("bundles/%s has no test", d.Name())
@@ -93,6 +93,25 @@ func TestHello(t *testing.T) {
 	r := drive.Exec(t, "sh", "-c", readme(t, top, "hello"))
 	if r.Code != 0 || r.Stdout != "hello from a container\n" || r.Stderr != "" {
 		t.Errorf("hello: %v", r)
+	}
+	before.Unchanged(t)
+}
+
+func TestHooks(t *testing.T) {
+	top := checkout(t)
+	before := drive.TakeSnapshot(t)
+	r := drive.Exec(t, "sh", "-c", readme(t, top, "hooks"))
+	want := `prestart: on the host, in the bundle
+createRuntime: on the host, when the namespaces are there
+createContainer: in the namespaces, before the change of root
+startContainer: in the container, as hooks
+poststart: on the host, beside the program
+`
+	if r.Code != 0 || r.Stdout != want || r.Stderr != "" {
+		t.Errorf("hooks: %v\nwant %s", r, want)
+	}
+	if _, err := os.Stat(filepath.Join(top, "bundles/hooks/rootfs/log")); err == nil {
+		t.Error("the poststop hook has not run")
 	}
 	before.Unchanged(t)
 }
