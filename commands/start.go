@@ -9,8 +9,9 @@ func (e *env) startVerb() *cli.Command {
 		Name:      "start",
 		Usage:     "start the process of a created container",
 		ArgsUsage: "<container-id>",
-		Description: `start lets the process of a created container execute its program, and
-returns when it has.
+		Description: `start runs the startContainer hooks in the container, lets the process of a
+created container execute its program, runs the poststart hooks on the host,
+and returns. If a hook fails the container is stopped and deleted.
 
 EXAMPLE
     mocker create --bundle /tmp/box box1

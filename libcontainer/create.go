@@ -82,7 +82,7 @@ var steps = [...]struct {
 	{"namespaces", (*creation).namespaces},
 	{"session keyring", (*creation).keyring},
 	{"rootfs", (*creation).mount},
-	{"prestart hooks", (*creation).hooks},
+	{"", (*creation).hooks}, // its errors say which
 	{"change root", (*creation).pivot},
 	{"console", (*creation).openConsole},
 	{"host name", (*creation).names},
@@ -210,7 +210,10 @@ func (n *creation) makeBundle() (err error) {
 		Annotations: n.cfg.Annotations,
 		NoKeyring:   n.opts.NoNewKeyring,
 		SharedPID:   n.cfg.NewFlags()&unix.CLONE_NEWPID == 0, NoProcess: n.cfg.Process == nil,
-		Hooks: config.Hooks{Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
+		Hooks: config.Hooks{StartContainer: n.cfg.Hooks.StartContainer, Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
+	}
+	if len(n.st.Hooks.StartContainer) > 0 {
+		n.st.Process = n.cfg.Process
 	}
 	if err := keepLimits(n.st, n.cfg.Cgroup.Resources); err != nil {
 		return err

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/console"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
@@ -90,7 +89,7 @@ func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error
 
 // enter brings the joiner to where the program will start.
 func (p *Process) enter(st *state.State) error {
-	cg, err := cgroups.FromPaths(st.CgroupPaths)
+	cg, err := cgroupOf(st)
 	if err != nil {
 		return err
 	}
@@ -112,9 +111,8 @@ func (p *Process) enter(st *state.State) error {
 		return err
 	}
 	if !st.NoKeyring {
-		_, err := p.in.JoinSessionKeyring(keyringName(st.ID))
-		if err != nil && !errors.Is(err, unix.ENOSYS) {
-			return fmt.Errorf("session keyring: %w", err)
+		if err := joinKeyring(p.in, keyringName(st.ID)); err != nil {
+			return err
 		}
 	}
 	uids, err := p.checkIDs()
@@ -203,7 +201,7 @@ func (p *Process) Start() error {
 // stopped meanwhile it was for that. A process that is about to end has no
 // namespaces any more.
 func (p *Process) why(err error) error {
-	if _, gone := namespaces.Others(p.init); ended(p.pidfd) || errors.Is(gone, fs.ErrNotExist) {
+	if _, gone := namespaces.Others(p.init); ended(p.pidfd, 0) || errors.Is(gone, fs.ErrNotExist) {
 		return fmt.Errorf("%w: it has ended meanwhile (%w)", errStopped, err)
 	}
 	return err

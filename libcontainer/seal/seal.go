@@ -62,8 +62,12 @@ var sealed atomic.Pointer[mark]
 // gets as the second layer which it insists on; nothing is written there.
 //
 // It is to be called before anything else, for open files, goroutines and
-// locks do not survive it. The error says why no kind of copy works here.
+// locks do not survive it; a second time it does nothing. The error says why
+// no kind of copy works here.
 func Ensure(root string) error {
+	if sealed.Load() != nil {
+		return nil
+	}
 	m, err := takeMark()
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func TestAllOfThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tested := map[string]bool{"hello": true, "limits": true, "network": true, "peer": true, "pod": true, "shell": true}
+	tested := map[string]bool{"hello": true, "hooks": true, "limits": true, "network": true, "peer": true, "pod": true, "shell": true}
 	for _, d := range dirs {
 		if !tested[d.Name()] {
 			t.Errorf("bundles/%s has no test", d.Name())
@@ -106,6 +106,25 @@ func TestLimits(t *testing.T) {
 	want := "16 MiB of memory:\nexit status 137\n8 processes:\nsh: can't fork: Resource temporarily unavailable\n"
 	if r.Code != 0 || r.Stdout != want || r.Stderr != "Killed\n" {
 		t.Errorf("limits: %v", r)
+	}
+	before.Unchanged(t)
+}
+
+func TestHooks(t *testing.T) {
+	top := checkout(t)
+	before := drive.TakeSnapshot(t)
+	r := drive.Exec(t, "sh", "-c", readme(t, top, "hooks"))
+	want := `prestart: on the host, in the bundle
+createRuntime: on the host, when the namespaces are there
+createContainer: in the namespaces, before the change of root
+startContainer: in the container, as hooks
+poststart: on the host, beside the program
+`
+	if r.Code != 0 || r.Stdout != want || r.Stderr != "" {
+		t.Errorf("hooks: %v\nwant %s", r, want)
+	}
+	if _, err := os.Stat(filepath.Join(top, "bundles/hooks/rootfs/log")); err == nil {
+		t.Error("the poststop hook has not run")
 	}
 	before.Unchanged(t)
 }

@@ -469,6 +469,20 @@ func hooks() []row {
 		{input: "a hook that hangs, with a timeout", call: create, want: `prestart hooks: hook "/bin/sh": timed out after 1s: wait`, prep: prestart(slow)},
 		{input: "a hook that does not exist", call: create, want: `prestart hooks: hook "/does/not/exist": start: no such file or directory`, prep: prestart(specs.Hook{Path: "/does/not/exist"})},
 		{input: "a hook that is not executable", call: create, want: `prestart hooks: hook "/etc/passwd": start: permission denied`, prep: prestart(specs.Hook{Path: "/etc/passwd"})},
+		{input: "a createContainer hook that fails", call: create, want: `createContainer hooks: hook "/bin/sh": exit status 3: no luck`,
+			prep: with(func(s *specs.Spec) {
+				s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{sh("echo no luck >&2; exit 3")}}
+			})},
+		{input: "a createContainer hook that does not exist", call: create, want: `createContainer hooks: hook "/does/not/exist": start: exec: "/does/not/exist": stat /does/not/exist: no such file or directory`,
+			prep: with(func(s *specs.Spec) {
+				s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/does/not/exist"}}}
+			})},
+		{input: "a startContainer hook that fails", call: start, gone: true, want: `startContainer hooks: hook "/bin/sh": exit status 3: no luck`,
+			prep: startHook(sh("echo no luck >&2; exit 3"))},
+		{input: "a startContainer hook that does not exist", call: start, gone: true, want: `startContainer hooks: hook "/does/not/exist": start: exec: "/does/not/exist": stat /does/not/exist: no such file or directory`,
+			prep: startHook(specs.Hook{Path: "/does/not/exist"})},
+		{input: "a startContainer hook that its user may not execute", call: start, gone: true, want: `startContainer hooks: hook "/etc/passwd": start: exec: "/etc/passwd": permission denied`,
+			prep: startHook(specs.Hook{Path: "/etc/passwd"})},
 		{input: "a poststart hook that fails", call: args("run --bundle $BUNDLE $ID"), want: `poststart hooks: hook "/bin/sh": exit status 3`, prep: with(func(s *specs.Spec) {
 			s.Process.Args = []string{"sleep", "100"}
 			s.Hooks = &specs.Hooks{Poststart: []specs.Hook{sh("exit 3")}}
@@ -478,6 +492,14 @@ func hooks() []row {
 				p.spec(func(s *specs.Spec) { s.Hooks = &specs.Hooks{Poststop: []specs.Hook{sh("exit 3")}} })
 				p.ok("create", "--bundle", p.bundle, p.id)
 			}},
+	}
+}
+
+// startHook leaves a created container with a startContainer hook.
+func startHook(hook specs.Hook) func(*place) {
+	return func(p *place) {
+		p.spec(func(s *specs.Spec) { s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{hook}} })
+		p.ok("create", "--bundle", p.bundle, p.id)
 	}
 }
 
@@ -494,10 +516,6 @@ func unbuilt() []row {
 			"config.json: process.apparmorProfile: not supported yet", func(s *specs.Spec) { s.Process.ApparmorProfile = "none-such" }),
 		one("an SELinux label",
 			"config.json: process.selinuxLabel: not supported yet", func(s *specs.Spec) { s.Process.SelinuxLabel = "none_such" }),
-		one("a hook inside the container",
-			"config.json: hooks.startContainer: not supported yet", func(s *specs.Spec) {
-				s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/bin/true"}}}
-			}),
 		one("a scheduler",
 			"config.json: process.scheduler: not supported yet", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch} }),
 		one("Intel RDT",
