@@ -261,13 +261,21 @@ func (c *Container) pidfd(st *state.State) (int, error) {
 }
 
 // KillAll sends a signal to every process in the container's cgroup. No error
-// if there is none.
+// if there is none. Without a cgroup only the end of a pid namespace of its own
+// reaches them all.
 func (c *Container) KillAll(sig unix.Signal) error {
 	st, err := c.dir.Load()
 	if errors.Is(err, state.ErrNoState) {
 		return nil
 	}
 	if err != nil {
+		return err
+	}
+	if len(st.CgroupPaths) == 0 && st.Init.Alive() {
+		if sig == unix.SIGKILL && !st.SharedPID {
+			return c.end(st)
+		}
+		_, err := cgroupOf(st)
 		return err
 	}
 	return killAll(st, sig)

@@ -3,7 +3,6 @@ package libcontainer
 import (
 	"errors"
 
-	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
@@ -16,10 +15,10 @@ func (c *Container) Processes() ([]int, error) {
 	if errors.Is(err, state.ErrNoState) {
 		return nil, nil // nothing has been born yet
 	}
-	if err != nil || len(st.CgroupPaths) == 0 {
+	if err != nil || !st.Init.Alive() && len(st.CgroupPaths) == 0 {
 		return nil, err
 	}
-	cg, err := cgroups.FromPaths(st.CgroupPaths)
+	cg, err := cgroupOf(st)
 	if err != nil {
 		return nil, err
 	}

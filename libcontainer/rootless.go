@@ -2,10 +2,12 @@ package libcontainer
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
@@ -25,4 +27,12 @@ func checkUser(cfg *config.Config) error {
 		return nil
 	}
 	return errors.New("config.json: linux.namespaces: an ordinary user needs a user namespace (mocker spec --rootless writes one)")
+}
+
+// cgroupOf is the cgroup of a container, for what cannot be done without one.
+func cgroupOf(st *state.State) (*cgroups.Cgroup, error) {
+	if len(st.CgroupPaths) == 0 {
+		return nil, fmt.Errorf("container %q has no cgroup: its user may not make one here", st.ID)
+	}
+	return cgroups.FromPaths(st.CgroupPaths)
 }

@@ -247,7 +247,7 @@ func Tidy(root string) {
 		return
 	}
 	sweep(root)
-	if root == DefaultRoot {
+	if root == DefaultRoot || root == UserRoot() {
 		_ = os.Remove(root)
 	}
 }
