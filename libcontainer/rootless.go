@@ -21,10 +21,14 @@ func Unprivileged() bool { return os.Geteuid() != 0 || state.InUserNamespace() }
 func UserRoot() string { return state.UserRoot() }
 
 // checkUser refuses what only root can have. Without a user namespace every
-// step would fail, and none would say why.
+// step would fail, and none would say why. cfg is nil for a bundle that is
+// mocker's own.
 func checkUser(cfg *config.Config) error {
-	if os.Geteuid() == 0 || cfg.Has(unix.CLONE_NEWUSER) {
+	if os.Geteuid() == 0 || cfg != nil && cfg.Has(unix.CLONE_NEWUSER) {
 		return nil
+	}
+	if cfg == nil {
+		return errors.New("an image takes root to run; as an ordinary user: mocker spec --busybox --rootless --bundle DIR, and mocker run --bundle DIR ID")
 	}
 	return errors.New("config.json: linux.namespaces: an ordinary user needs a user namespace (mocker spec --rootless writes one)")
 }
