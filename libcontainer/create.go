@@ -184,6 +184,9 @@ func (n *creation) reserve() error {
 	if err := checkPreserved(n.opts.PreserveFDs); err != nil {
 		return err
 	}
+	if err := checkUser(n.cfg); err != nil {
+		return err
+	}
 	dir, err := state.Reserve(n.opts.Root, n.opts.ID)
 	if err != nil {
 		return err
@@ -200,9 +203,6 @@ func (n *creation) makeBundle() (err error) {
 		if n.cfg, err = n.c.makeBundle(n.opts.MakeBundle); err != nil {
 			return err
 		}
-	}
-	if err := checkUser(n.cfg); err != nil {
-		return err
 	}
 	n.st = &state.State{
 		Version: n.cfg.Version, ID: n.opts.ID, Bundle: n.cfg.Bundle, Rootfs: n.cfg.Rootfs.Path,

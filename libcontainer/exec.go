@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/console"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
@@ -89,7 +90,7 @@ func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error
 
 // enter brings the joiner to where the program will start.
 func (p *Process) enter(st *state.State) error {
-	cg, err := cgroupOf(st)
+	cg, err := cgroups.FromPaths(st.CgroupPaths)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/hooks"
+	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
@@ -151,7 +152,7 @@ func (c *Container) startHooks(st *state.State) error {
 		return err
 	}
 	defer unix.Close(pidfd)
-	cg, err := cgroupOf(st)
+	cg, err := cgroups.FromPaths(st.CgroupPaths)
 	if err != nil {
 		return err
 	}

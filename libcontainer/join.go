@@ -13,7 +13,6 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
-	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
 // place is where a joiner goes: what a container that exists is made of.
@@ -91,6 +90,3 @@ func ended(pidfd int, wait time.Duration) bool {
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
 	return err == nil && n == 1
 }
-
-// cgroupOf is the cgroup that a state says.
-func cgroupOf(st *state.State) (*cgroups.Cgroup, error) { return cgroups.FromPaths(st.CgroupPaths) }

@@ -21,13 +21,6 @@ const settling = 100 * time.Millisecond
 // errNoFreezer is for a cgroup that was made without one.
 var errNoFreezer = errors.New("the container has no freezer: neither a cgroup v1 hierarchy with that controller nor cgroup v2 was mounted when it was created")
 
-func (c *Cgroup) noFreezer() error {
-	if len(c.paths) == 0 {
-		return errNone
-	}
-	return errNoFreezer
-}
-
 // freezerDir is the directory whose files stop the container: that of v1's
 // controller where there is one, else that of v2, where every cgroup has it.
 func (c *Cgroup) freezerDir() (dir string, v2 bool) {
@@ -42,7 +35,7 @@ func (c *Cgroup) freezerDir() (dir string, v2 bool) {
 func (c *Cgroup) Freeze() error {
 	dir, v2 := c.freezerDir()
 	if dir == "" {
-		return c.noFreezer()
+		return errNoFreezer
 	}
 	var err error
 	if v2 {
@@ -95,7 +88,7 @@ func (c *Cgroup) Thaw() error {
 		file, value = "cgroup.freeze", "0"
 	}
 	if dir == "" {
-		return c.noFreezer()
+		return errNoFreezer
 	}
 	if err := oci.WriteFile(dir, file, value); err != nil {
 		return fmt.Errorf("thaw cgroup %s: %w", dir, plain(err))

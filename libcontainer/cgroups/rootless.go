@@ -11,9 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNone is for what takes a cgroup, of a container that goes without.
-var errNone = errors.New("the container has no cgroup: an ordinary user's has one only where a cgroup was delegated")
-
 // forgo leaves out a directory that an ordinary user may not make or fill;
 // dir "" is all of them. Nobody has asked for it unless there is a limit that
 // needs it: then the error names that.

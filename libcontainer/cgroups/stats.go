@@ -18,9 +18,6 @@ import (
 // Stats reads what the container has used so far, as far as its controllers
 // account for it.
 func (c *Cgroup) Stats() (*oci.Stats, error) {
-	if len(c.paths) == 0 {
-		return nil, errNone
-	}
 	cg := &oci.Cgroup{Path: "/", Resources: &oci.Resources{}}
 	var m oci.Manager
 	var err error
@@ -53,9 +50,6 @@ type OOM struct {
 // WatchOOM begins to watch. Where memory is not limited, for want of the
 // controller, there is nothing to watch, and the result is nil.
 func (c *Cgroup) WatchOOM() (*OOM, error) {
-	if len(c.paths) == 0 {
-		return nil, errNone
-	}
 	dir := c.paths["memory"]
 	if dir != "" {
 		return watchV1(dir)

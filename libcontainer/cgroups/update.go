@@ -17,9 +17,6 @@ import (
 // all of them, and what takes the change back. Device rules stay as they are.
 // The error says what was wrong, and the limits are the old ones again.
 func (c *Cgroup) Update(old, given *oci.Resources) (all *oci.Resources, undo func() error, err error) {
-	if len(c.paths) == 0 {
-		return nil, nil, errNone
-	}
 	all, err = overlay(old, given)
 	if err != nil {
 		return nil, nil, err

@@ -76,7 +76,7 @@ func TestAllOfThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tested := map[string]bool{"hello": true, "hooks": true, "limits": true, "network": true, "peer": true, "pod": true, "shell": true}
+	tested := map[string]bool{"hello": true, "hooks": true, "limits": true, "network": true, "peer": true, "pod": true, "rootless": true, "shell": true}
 	for _, d := range dirs {
 		if !tested[d.Name()] {
 			t.Errorf("bundles/%s has no test", d.Name())
