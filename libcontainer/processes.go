@@ -70,6 +70,9 @@ func pidNamespace(pid int) string {
 // killPIDNamespace sends a signal to every process of the container's pid
 // namespace.
 func (c *Container) killPIDNamespace(st *state.State, sig unix.Signal) error {
+	if sig == unix.SIGKILL && !st.SharedPID {
+		return c.end(st) // takes all of them with it
+	}
 	pids, err := c.inPIDNamespace(st)
 	if err != nil || len(pids) == 0 {
 		return err

@@ -258,12 +258,21 @@ func TestNoCgroup(t *testing.T) {
 	if got := u.ok("exec", id, "id", "-u"); got != "0\n" {
 		t.Errorf("exec: %q", got)
 	}
-	for _, args := range [][]string{{"ps", id}, {"pause", id}, {"events", "--stats", id}, {"update", "--pids-limit", "5", id}, {"kill", "--all", id, "TERM"}} {
+	for _, args := range [][]string{{"pause", id}, {"events", "--stats", id}, {"update", "--pids-limit", "5", id}} {
 		r := u.run(append([]string{u.mocker}, args...)...)
 		if want := fmt.Sprintf("mocker: container %q has no cgroup: its user may not make one here\n", id); r.Code != 1 || r.Stderr != want {
 			t.Errorf("%v: %v\nwant %s", args, r, want)
 		}
 	}
+	// Its processes are those of its pid namespace.
+	var pids []int
+	if err := json.Unmarshal([]byte(u.ok("ps", "--format", "json", id)), &pids); err != nil || len(pids) != 2 {
+		t.Errorf("ps: %v (%v), want two", pids, err)
+	}
+	u.ok("kill", "--all", id, "USR1") // ends the child, and not the init of a pid namespace
+	drive.Eventually(t, "the child has ended", func() bool {
+		return strings.Count(u.ok("ps", id, "-eo", "pid,stat"), "S") == 2 // the title's, and the first process
+	})
 	u.ok("kill", "--all", id, "KILL")
 	if st := u.state(id); st.Status != "stopped" {
 		t.Errorf("after kill --all: %s", st.Status)
