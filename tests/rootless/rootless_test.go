@@ -1,6 +1,7 @@
 package rootless
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -337,4 +338,77 @@ func TestInPodman(t *testing.T) {
 	check(t, os.Mkdir(u.runtime, 0o700))
 	check(t, os.Chown(u.runtime, uid, uid))
 	before.Unchanged(t)
+}
+
+// TestPod: containers of one user that share all namespaces but the mounts.
+func TestPod(t *testing.T) {
+	for name, subordinate := range map[string]bool{"with subordinate ids": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			u := newUser(t, subordinate)
+			before := drive.TakeSnapshot(t)
+			first, second := u.id(), u.id()
+			network := func(s *specs.Spec) {
+				s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.NetworkNamespace}, specs.LinuxNamespace{Type: specs.TimeNamespace})
+			}
+			u.ok("run", "--detach", "--bundle", u.bundle(func(s *specs.Spec) {
+				network(s)
+				s.Process.Args = []string{"sh", "-c", "echo here >/dev/shm/x; exec sleep 100"}
+				s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1000000}}
+			}), first)
+			pid := u.state(first).Pid
+			bundle := u.bundle(func(s *specs.Spec) {
+				network(s)
+				files := map[specs.LinuxNamespaceType]string{specs.NetworkNamespace: "net"}
+				for i, ns := range s.Linux.Namespaces {
+					if ns.Type != specs.MountNamespace {
+						file := string(ns.Type)
+						if f, ok := files[ns.Type]; ok {
+							file = f
+						}
+						s.Linux.Namespaces[i].Path = fmt.Sprintf("/proc/%d/ns/%s", pid, file)
+					}
+				}
+				s.Hostname = ""
+				s.Linux.UIDMappings, s.Linux.GIDMappings = nil, nil
+				s.Process.Args = []string{"sh", "-c", `id -u; cat /proc/1/comm; cut -c1 /proc/uptime
+					for n in user pid net ipc uts cgroup time mnt; do [ "$(readlink /proc/1/ns/$n)" = "$(readlink /proc/self/ns/$n)" ] && echo $n; done; :`}
+			})
+			if got, want := u.ok("run", "--bundle", bundle, second), "0\nsleep\n1\nuser\npid\nnet\nipc\nuts\ncgroup\ntime\n"; got != want {
+				t.Errorf("it prints %q, want %q", got, want)
+			}
+			u.ok("kill", first, "KILL")
+			drive.Eventually(t, "it has stopped", func() bool { return u.state(first).Status == "stopped" })
+			u.ok("delete", first)
+			before.Unchanged(t)
+		})
+	}
+}
+
+// TestOwnBinary: a mocker that belongs to the user is not the container's to
+// write to, whose root is the user.
+func TestOwnBinary(t *testing.T) {
+	u := newUser(t, false)
+	check(t, os.Chown(u.mocker, uid, uid))
+	before, err := os.ReadFile(u.mocker)
+	check(t, err)
+	id := u.id()
+	bundle := u.bundle(func(s *specs.Spec) {
+		s.Process.Args = []string{"/proc/self/exe"}
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.NetworkNamespace})
+	})
+	if r := u.run(u.mocker, "create", "--bundle", bundle, id); r.Code != 1 || !strings.Contains(r.Stderr, "mocker's own binary") {
+		t.Error(r)
+	}
+	drive.Edit(t, bundle, func(s *specs.Spec) { s.Process.Args = []string{"sh", "-c", "exec sleep 100"} })
+	u.ok("create", "--bundle", bundle, id)
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", u.state(id).Pid))
+	check(t, err)
+	if exe == u.mocker {
+		t.Errorf("the process that waits runs %s itself", exe)
+	}
+	after, err := os.ReadFile(u.mocker)
+	check(t, err)
+	if string(before) != string(after) {
+		t.Error("the binary has changed")
+	}
 }
