@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -49,7 +50,7 @@ func (c *Container) Start() error {
 	if err := c.startHooks(st); err != nil {
 		return c.giveUp(st, fmt.Errorf("startContainer hooks: %w", err))
 	}
-	if err := c.open(); err != nil {
+	if err := c.open(st); err != nil {
 		return err
 	}
 	err = hooks.Run(context.Background(), st.Hooks.Poststart, hookState(st, specs.StateRunning))
@@ -65,7 +66,7 @@ func (c *Container) giveUp(st *state.State, err error) error {
 }
 
 // open opens the gate and waits for what comes of it.
-func (c *Container) open() error {
+func (c *Container) open(st *state.State) error {
 	started, err := openFIFO(c.dir.Path(startedGate), unix.O_RDONLY)
 	if err != nil {
 		return err
@@ -89,7 +90,15 @@ func (c *Container) open() error {
 	if err != nil {
 		return fmt.Errorf("read FIFO %s: %w", started.Name(), err)
 	}
-	return c.outcome(said)
+	if err := c.outcome(said); err != nil {
+		// It has said so and is about to end: who asks next, sees it stopped.
+		if pidfd, e := st.Init.Pidfd(); e == nil {
+			ended(pidfd, time.Second)
+			unix.Close(pidfd)
+		}
+		return err
+	}
+	return nil
 }
 
 // maxSaid is more than a process can have to say.
