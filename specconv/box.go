@@ -197,12 +197,9 @@ func (b *Box) spec() *specs.Spec {
 		Capabilities: grant(b.caps),
 	}
 	if b.opts.Rootless {
-		network := spec.Linux.Namespaces
 		uids, gids := AllIDs()
-		Rootless(spec, uids, gids)
+		forUser(spec, uids, gids)
 		spec.Linux.Resources = &specs.LinuxResources{}
-		// Only the hook takes root: a network of lo alone does not.
-		spec.Linux.Namespaces = append(spec.Linux.Namespaces, only(network, specs.NetworkNamespace)...)
 	}
 	limit(spec.Linux.Resources, b.limits)
 	if b.opts.Network != "veth" {
@@ -212,15 +209,12 @@ func (b *Box) spec() *specs.Spec {
 	case "none":
 		spec.Mounts = slices.DeleteFunc(spec.Mounts, func(m specs.Mount) bool { return m.Destination == resolvConf })
 	case "host":
-		spec.Linux.Namespaces = slices.DeleteFunc(spec.Linux.Namespaces, func(ns specs.LinuxNamespace) bool {
-			return ns.Type == specs.NetworkNamespace
-		})
+		leaveNetwork(spec)
+		if b.opts.Rootless {
+			shareSys(spec)
+		}
 	}
 	return spec
-}
-
-func only(list []specs.LinuxNamespace, kind specs.LinuxNamespaceType) []specs.LinuxNamespace {
-	return slices.DeleteFunc(slices.Clone(list), func(ns specs.LinuxNamespace) bool { return ns.Type != kind })
 }
 
 // makeFiles makes the container's own /etc/hosts and /etc/hostname in the

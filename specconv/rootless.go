@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,34 +16,46 @@ import (
 // Rootless changes a spec so that an ordinary user can run it, as `runc spec
 // --rootless` does: a user namespace in which the user is root, the machine's
 // network, no limits, and no owners that are not mapped.
-//
-// /sys is the host's, for a new one takes a network namespace of one's own;
-// unlike runc's it is read-only with all that is mounted below it
-// (CVE-2023-25809).
 func Rootless(spec *specs.Spec, uids, gids []specs.LinuxIDMapping) {
-	namespaces := []specs.LinuxNamespace{}
-	for _, ns := range spec.Linux.Namespaces {
-		if ns.Type != specs.NetworkNamespace && ns.Type != specs.UserNamespace {
-			namespaces = append(namespaces, ns)
-		}
-	}
-	spec.Linux.Namespaces = append(namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
-	spec.Linux.UIDMappings, spec.Linux.GIDMappings = uids, gids
-	spec.Linux.Resources = nil
-	spec.Hooks = nil
+	leaveNetwork(spec)
+	shareSys(spec)
+	forUser(spec, uids, gids)
+}
+
+// leaveNetwork leaves the machine's network to the container.
+func leaveNetwork(spec *specs.Spec) {
+	spec.Linux.Namespaces = slices.DeleteFunc(spec.Linux.Namespaces, func(ns specs.LinuxNamespace) bool {
+		return ns.Type == specs.NetworkNamespace
+	})
+}
+
+// shareSys makes /sys that of the host, for in a user namespace a new one
+// takes a network namespace of its own. Unlike runc's it is read-only with
+// all that is mounted below it (CVE-2023-25809).
+func shareSys(spec *specs.Spec) {
 	for i := range spec.Mounts {
 		m := &spec.Mounts[i]
 		if path.Clean(m.Destination) == "/sys" {
 			m.Source, m.Type = "/sys", "none"
 			m.Options = []string{"rbind", "nosuid", "noexec", "nodev", "ro", "rro"}
 		}
-		options := []string{}
-		for _, o := range m.Options {
-			if !strings.HasPrefix(o, "uid=") && !strings.HasPrefix(o, "gid=") {
-				options = append(options, o)
-			}
-		}
-		m.Options = options
+	}
+}
+
+// forUser makes a user namespace, and leaves out what takes root.
+func forUser(spec *specs.Spec, uids, gids []specs.LinuxIDMapping) {
+	spec.Linux.Namespaces = slices.DeleteFunc(spec.Linux.Namespaces, func(ns specs.LinuxNamespace) bool {
+		return ns.Type == specs.UserNamespace
+	})
+	spec.Linux.Namespaces = append(spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+	spec.Linux.UIDMappings, spec.Linux.GIDMappings = uids, gids
+	spec.Linux.Resources = nil
+	spec.Hooks = nil
+	for i := range spec.Mounts {
+		m := &spec.Mounts[i]
+		m.Options = slices.DeleteFunc(slices.Clone(m.Options), func(o string) bool {
+			return strings.HasPrefix(o, "uid=") || strings.HasPrefix(o, "gid=")
+		})
 	}
 }
 
