@@ -35,9 +35,8 @@ func main() {
 func mocker() int {
 	streams := commands.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	globals := commands.Peek(os.Args)
-	// Before anything else is set up, because it starts mocker anew. Only root
-	// can own a binary that root in a container could write.
-	if globals.EntersContainer() && os.Geteuid() == 0 {
+	// Before anything else is set up, because it starts mocker anew.
+	if globals.EntersContainer() && seal.Needed() {
 		if err := seal.Ensure(globals.Root); err != nil {
 			return commands.Fail(globals, streams, err)
 		}

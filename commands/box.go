@@ -60,7 +60,7 @@ func boxFlags() []cli.Flag {
 		text("workdir", "w", "/", "start in `DIR`, which is made if it is missing"),
 		text("user", "u", "root", "run as `USER`[:GROUP], numbers or names of the image's"),
 		text("hostname", "", "mocker", "call the container `NAME` (-h is help)"),
-		text("network", "net", "veth", "veth: a `NETWORK` behind the host; none: lo alone; host: that of the host"),
+		text("network", "net", "veth", "veth: a `NETWORK` behind the host; none: lo alone; host: that of the host, the default of an ordinary user"),
 		yes("make the root file system read-only", "read-only"),
 		list("give the capability `CAP`, or ALL", "cap-add"),
 		list("take the capability `CAP` away, or ALL", "cap-drop"),
@@ -75,6 +75,12 @@ type listFlag struct{ *cli.StringSliceFlag }
 
 // Names leaves the alias out.
 func (f listFlag) Names() []string { return []string{f.Name} }
+
+// given reports whether a flag, which may be a listFlag, is on the command
+// line.
+func given(c *cli.Context, name string) bool {
+	return c.IsSet(name) || len(c.StringSlice(name)) != 0
+}
 
 // bundleForm decides which of the two forms of run a command line has.
 func bundleForm(c *cli.Context) bool {
@@ -93,7 +99,7 @@ func bundleForm(c *cli.Context) bool {
 func refuseBoxFlags(c *cli.Context) error {
 	for _, flag := range boxFlags() {
 		name := flag.Names()[0]
-		if name == "rm" || !c.IsSet(name) && len(c.StringSlice(name)) == 0 {
+		if name == "rm" || !given(c, name) {
 			continue
 		}
 		if c.IsSet("bundle") {
@@ -136,7 +142,7 @@ func (e *env) launchBox(c *cli.Context, detached bool) (*libcontainer.Container,
 	if err := checkConsole(detached, terminal, opts.ConsoleSocket); err != nil {
 		return nil, err
 	}
-	box, err := newBox(c, image, terminal)
+	box, err := e.newBox(c, image, terminal)
 	if err != nil {
 		return nil, err
 	}
@@ -168,16 +174,17 @@ func (e *env) launchBox(c *cli.Context, detached bool) (*libcontainer.Container,
 	return container, err
 }
 
-func newBox(c *cli.Context, image *specconv.Image, terminal bool) (*specconv.Box, error) {
+func (e *env) newBox(c *cli.Context, image *specconv.Image, terminal bool) (*specconv.Box, error) {
 	// The hooks in the container's config.json call this very binary.
 	self, err := libcontainer.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the path of mocker: %w", err)
 	}
-	return specconv.NewBox(image, specconv.BoxOptions{
+	opts := specconv.BoxOptions{
 		Mocker:      self,
 		LookupEnv:   os.LookupEnv,
 		Terminal:    terminal,
+		Rootless:    e.rootless,
 		Memory:      c.String("memory"),
 		CPUs:        c.String("cpus"),
 		PidsLimit:   c.Int64("pids-limit"),
@@ -191,7 +198,28 @@ func newBox(c *cli.Context, image *specconv.Image, terminal bool) (*specconv.Box
 		ReadOnly:    c.Bool("read-only"),
 		CapAdd:      c.StringSlice("cap-add"),
 		CapDrop:     c.StringSlice("cap-drop"),
-	})
+	}
+	if e.rootless {
+		e.withoutRoot(c, &opts)
+	}
+	return specconv.NewBox(image, opts)
+}
+
+// withoutRoot takes back the defaults that an ordinary user cannot have.
+func (e *env) withoutRoot(c *cli.Context, opts *specconv.BoxOptions) {
+	if !c.IsSet("memory") {
+		opts.Memory = "0"
+	}
+	if !c.IsSet("cpus") {
+		opts.CPUs = "0"
+	}
+	if !c.IsSet("pids-limit") {
+		opts.PidsLimit = 0
+	}
+	if !c.IsSet("network") {
+		opts.Network = "host"
+		e.report.warn(errors.New("a network of its own takes root, so the container has the host's (--network none: no network)"))
+	}
 }
 
 // noImage says what an image that does not exist comes to, and what else may

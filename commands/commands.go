@@ -62,6 +62,8 @@ type env struct {
 	globals Globals
 	streams Streams
 	report  *reporter
+
+	rootless bool // --rootless, with auto resolved
 }
 
 // Main carries out one command line (args[0] is the program) and returns the

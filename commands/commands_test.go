@@ -3,24 +3,11 @@ package commands
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
-
-// asMocker makes the test binary behave as mocker: the tests that need another
-// user start themselves anew.
-const asMocker = "COMMANDS_TEST_AS_MOCKER"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asMocker) != "" {
-		os.Exit(Main(os.Args, Build{}, Streams{os.Stdin, os.Stdout, os.Stderr}))
-	}
-	os.Exit(m.Run())
-}
 
 type answer struct {
 	code        int
@@ -96,11 +83,9 @@ func TestRefusals(t *testing.T) {
 		{"events --interval -1s x", `--interval -1s: must be greater than 0`},
 		{"kill x FOO", `unknown signal "FOO"`},
 		{"list -f xml", `list --format "xml": want table or json`},
-		{"spec --rootless", `spec --rootless: rootless containers are not built yet`},
 		{"--log-format xml list", `--log-format "xml": want text or json`},
 		{"--log " + missing + "/log list", `--log ` + missing + `/log: stat ` + missing + `: no such file or directory`},
 		{"--systemd-cgroup list", `--systemd-cgroup: the systemd cgroup driver is not built yet, use cgroupfs`},
-		{"--rootless true list", `--rootless true: rootless containers are not built yet`},
 		{"--rootless maybe list", `--rootless "maybe": want true, false or auto`},
 		{"--cgroup-manager disabled list", `--cgroup-manager "disabled": only cgroupfs is built yet`},
 	}
@@ -241,25 +226,5 @@ func TestSpecRefusesToOverwrite(t *testing.T) {
 	}
 	if read(t, path) != first {
 		t.Error("the file was changed")
-	}
-}
-
-// TestNotRoot starts the test binary as another user.
-func TestNotRoot(t *testing.T) {
-	for _, line := range []string{"create x", "run x", "start x", "kill x", "delete --force x", "pause x", "resume x", "update x"} {
-		// /proc/self/exe, because the directory of the test binary is closed
-		// to other users.
-		cmd := exec.Command("/proc/self/exe", strings.Fields(line)...)
-		cmd.Env = []string{asMocker + "=1"}
-		cmd.Dir = "/"
-		if os.Geteuid() == 0 {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		}
-		out, err := cmd.CombinedOutput()
-		verb, _, _ := strings.Cut(line, " ")
-		want := "mocker: " + verb + ": must run as root (rootless containers are not built yet)\n"
-		if err == nil || cmd.ProcessState.ExitCode() != 1 || string(out) != want {
-			t.Errorf("mocker %s: got %q, %v", line, out, err)
-		}
 	}
 }

@@ -23,9 +23,6 @@ func (e *env) create(c *cli.Context) error {
 	if err := wantArgs(c, 1, 1); err != nil {
 		return err
 	}
-	if err := needRoot("create"); err != nil {
-		return err
-	}
 	container, err := e.launch(c, true)
 	if err != nil {
 		return err

@@ -31,9 +31,6 @@ func (e *env) delete(c *cli.Context) error {
 	if err := wantArgs(c, 1, 1); err != nil {
 		return err
 	}
-	if err := needRoot("delete"); err != nil {
-		return err
-	}
 	force := c.Bool("force")
 	container, err := e.open(c.Args().First())
 	if force && errors.Is(err, libcontainer.ErrNotExist) {

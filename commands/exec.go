@@ -34,7 +34,7 @@ EXAMPLE
 			&cli.StringFlag{Name: "console-socket", Usage: "send the master side of the terminal to the AF_UNIX socket at `PATH`"},
 			&cli.StringFlag{Name: "pid-file", Usage: "write the process id to `FILE`, digits only"},
 			&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` file descriptors, from 3 on, to the process"},
-			&cli.StringSliceFlag{Name: "cgroup", Usage: "put the process into the existing cgroup `[CONTROLLER[,CONTROLLER]:]PATH` below the container's"},
+			listFlag{&cli.StringSliceFlag{Name: "cgroup", Usage: "put the process into the existing cgroup `[CONTROLLER[,CONTROLLER]:]PATH` below the container's"}},
 			option("in a paused container wait until it is resumed", "ignore-paused"),
 			&cli.StringFlag{Name: "apparmor", Usage: "not built yet: refused"},
 			&cli.StringFlag{Name: "process-label", Usage: "not built yet: refused"},
@@ -47,20 +47,17 @@ EXAMPLE
 func processFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "cwd", Usage: "start in the directory `PATH` of the container"},
-		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "add `NAME=VALUE` to the environment"},
+		listFlag{&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "add `NAME=VALUE` to the environment"}},
 		option("give the process a terminal", "tty", "t"),
 		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "run as `UID[:GID]`, which are numbers"},
-		&cli.StringSliceFlag{Name: "additional-gids", Aliases: []string{"g"}, Usage: "add the group `GID`, a number"},
-		&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "add the capability `CAP_NAME`"},
+		listFlag{&cli.StringSliceFlag{Name: "additional-gids", Aliases: []string{"g"}, Usage: "add the group `GID`, a number"}},
+		listFlag{&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "add the capability `CAP_NAME`"}},
 		option("let the process gain no privileges by execve", "no-new-privs"),
 	}
 }
 
 func (e *env) exec(c *cli.Context) error {
 	if err := wantArgs(c, 1, c.NArg()); err != nil {
-		return err
-	}
-	if err := needRoot("exec"); err != nil {
 		return err
 	}
 	opts, err := e.execOptions(c)
@@ -131,7 +128,7 @@ func (e *env) process(c *cli.Context, container *libcontainer.Container) (*confi
 func (e *env) givenProcess(c *cli.Context, container *libcontainer.Container) (*specs.Process, string, error) {
 	if file := c.String("process"); file != "" {
 		for _, flag := range processFlags() {
-			if name := flag.Names()[0]; c.IsSet(name) {
+			if name := flag.Names()[0]; given(c, name) {
 				return nil, "", fmt.Errorf("--%s: cannot be given together with --process, whose file says it", name)
 			}
 		}
@@ -186,20 +183,20 @@ func changeProcess(c *cli.Context, p *specs.Process) error {
 func changeUser(c *cli.Context, u *specs.User) error {
 	if user := c.String("user"); c.IsSet("user") {
 		uid, gid, group := strings.Cut(user, ":")
-		id, ok := parseID(uid)
+		id, ok := specconv.ParseID(uid)
 		if !ok {
 			return fmt.Errorf("--user %q: the user is not a number from 0 to 4294967294", user)
 		}
 		u.UID, u.Username = id, ""
 		if group {
-			if id, ok = parseID(gid); !ok {
+			if id, ok = specconv.ParseID(gid); !ok {
 				return fmt.Errorf("--user %q: the group is not a number from 0 to 4294967294", user)
 			}
 			u.GID = id
 		}
 	}
 	for _, gid := range c.StringSlice("additional-gids") {
-		id, ok := parseID(gid)
+		id, ok := specconv.ParseID(gid)
 		if !ok {
 			return fmt.Errorf("--additional-gids %q: not a number from 0 to 4294967294", gid)
 		}

@@ -2,18 +2,8 @@ package commands
 
 import (
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 )
-
-// parseID reads a user or group id. It is strict: what an id could be taken
-// for by mistake would be root's (CVE-2026-30892). 4294967295 is the kernel's
-// word for none.
-func parseID(text string) (uint32, bool) {
-	id, err := strconv.ParseUint(text, 10, 32)
-	return uint32(id), err == nil && id != math.MaxUint32 && text[0] != '+'
-}
 
 // parseCgroups reads the values of exec --cgroup: one path for all
 // controllers, or paths for some each.

@@ -11,10 +11,6 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer"
 )
 
-// defaultRoot is where containers' state is kept: it is on a tmpfs, so that no
-// state outlives the kernel that it describes.
-const defaultRoot = libcontainer.DefaultRoot
-
 // Globals are the global flags that matter before the command line is parsed
 // in full, and the verb.
 type Globals struct {
@@ -36,7 +32,7 @@ func (g Globals) EntersContainer() bool {
 // program). It is cheap and forgiving: main needs it before anything is set
 // up, and Main reports what is wrong with the flags.
 func Peek(args []string) Globals {
-	g := Globals{Root: defaultRoot}
+	g := Globals{Root: libcontainer.UserRoot()}
 	for i := 1; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" || arg == "-" || !strings.HasPrefix(arg, "-") {
@@ -86,11 +82,11 @@ func (g *Globals) set(name, value string) {
 
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "root", Value: defaultRoot, Usage: "keep the state of containers in `DIR`, which should be on a tmpfs"},
+		&cli.StringFlag{Name: "root", Value: libcontainer.UserRoot(), Usage: "keep the state of containers in `DIR`, which should be on a tmpfs; an ordinary user's is $XDG_RUNTIME_DIR/mocker"},
 		&cli.StringFlag{Name: "log", Usage: "append errors to `FILE` too"},
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "write the log as text or json"},
 		option("log warnings and timings as well", "debug"),
-		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "auto or false (true is not built yet)"},
+		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "go without cgroups that may not be made: true, false, or auto, which is true for all but the machine's root"},
 		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "cgroupfs (systemd and disabled are not built yet)"},
 		option("not built yet: refused", "systemd-cgroup"),
 		cli.HelpFlag,
@@ -124,19 +120,13 @@ func (e *env) checkGlobals(c *cli.Context) error {
 		return fmt.Errorf("--cgroup-manager %q: only cgroupfs is built yet", manager)
 	}
 	switch rootless := c.String("rootless"); rootless {
-	case "auto", "false":
+	case "auto":
+		e.rootless = libcontainer.Unprivileged()
+	case "false":
 	case "true":
-		return fmt.Errorf("--rootless true: rootless containers are not built yet")
+		e.rootless = true
 	default:
 		return fmt.Errorf("--rootless %q: want true, false or auto", rootless)
 	}
 	return nil
-}
-
-// needRoot refuses a verb that changes containers when the caller is not root.
-func needRoot(verb string) error {
-	if os.Geteuid() == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s: must run as root (rootless containers are not built yet)", verb)
 }

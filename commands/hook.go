@@ -1,7 +1,9 @@
 package commands
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -32,6 +34,9 @@ func (e *env) hook(c *cli.Context) error {
 	}
 	switch name := c.Args().First(); name {
 	case "network":
+		if os.Geteuid() != 0 {
+			return errors.New("hook network: needs root: a rootless container has no network hook, it shares the machine's network (leave the hook and the network namespace out)")
+		}
 		return network.Run(e.streams.In, e.streams.Err)
 	default:
 		return fmt.Errorf("unknown hook %q (there is: network)", name)

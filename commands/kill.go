@@ -34,9 +34,6 @@ func (e *env) kill(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := needRoot("kill"); err != nil {
-		return err
-	}
 	container, err := e.open(c.Args().First())
 	if err != nil {
 		return err

@@ -57,6 +57,7 @@ func (e *env) createOptions(c *cli.Context) (libcontainer.CreateOptions, error) 
 		ConsoleSocket: c.String("console-socket"),
 		NoPivot:       c.Bool("no-pivot"),
 		NoNewKeyring:  c.Bool("no-new-keyring"),
+		Rootless:      e.rootless,
 		PreserveFDs:   c.Int("preserve-fds"),
 		Warn:          e.report.warn,
 		Debugf:        e.report.debugf,

@@ -24,9 +24,6 @@ func (e *env) pause(c *cli.Context) error {
 	if err := wantArgs(c, 1, 1); err != nil {
 		return err
 	}
-	if err := needRoot("pause"); err != nil {
-		return err
-	}
 	container, err := e.open(c.Args().First())
 	if err != nil {
 		return err

@@ -23,9 +23,6 @@ func (e *env) resume(c *cli.Context) error {
 	if err := wantArgs(c, 1, 1); err != nil {
 		return err
 	}
-	if err := needRoot("resume"); err != nil {
-		return err
-	}
 	container, err := e.open(c.Args().First())
 	if err != nil {
 		return err

@@ -63,9 +63,6 @@ func (e *env) run(c *cli.Context) error {
 	if c.NArg() == 0 {
 		return errors.New(`"run" requires a minimum of 1 argument(s) (usage: mocker run [--bundle DIR] <container-id>, or mocker run [image] [command]...)`)
 	}
-	if err := needRoot("run"); err != nil {
-		return err
-	}
 	if c.Bool("rm") && c.Bool("keep") {
 		return errors.New("--rm and --keep contradict each other")
 	}

@@ -9,8 +9,9 @@ func (e *env) startVerb() *cli.Command {
 		Name:      "start",
 		Usage:     "start the process of a created container",
 		ArgsUsage: "<container-id>",
-		Description: `start lets the process of a created container execute its program, and
-returns when it has.
+		Description: `start runs the startContainer hooks in the container, lets the process of a
+created container execute its program, runs the poststart hooks on the host,
+and returns. If a hook fails the container is stopped and deleted.
 
 EXAMPLE
     mocker create --bundle /tmp/box box1
@@ -21,9 +22,6 @@ EXAMPLE
 
 func (e *env) start(c *cli.Context) error {
 	if err := wantArgs(c, 1, 1); err != nil {
-		return err
-	}
-	if err := needRoot("start"); err != nil {
 		return err
 	}
 	container, err := e.open(c.Args().First())

@@ -110,9 +110,6 @@ func (e *env) update(c *cli.Context) error {
 			return fmt.Errorf("--%s: %s", f[0], f[1])
 		}
 	}
-	if err := needRoot("update"); err != nil {
-		return err
-	}
 	container, err := e.open(c.Args().First())
 	if err != nil {
 		return err
@@ -224,7 +221,7 @@ func size(text string, to **int64) error {
 	n := int64(-1)
 	if text != "-1" {
 		var err error
-		if n, err = parseSize(text); err != nil {
+		if n, err = specconv.ParseSize(text); err != nil {
 			return err
 		}
 		if n == 0 {

@@ -1,22 +1,21 @@
 // Package hooks runs lists of OCI hooks (runtime-spec, config.md,
-// "POSIX-platform Hooks"): programs of the host that are called at a point of
-// a container's life with the container's state on their standard input.
+// "POSIX-platform Hooks"): programs that are called at a point of a
+// container's life with the container's state on their standard input.
 //
-// It acts on the host, in the namespaces of the caller, and knows nothing of
-// what a hook does or at which point it runs: which list is due, and what a
-// failure means for the container, is libcontainer's to decide. Hooks that
-// run inside the container are not started here.
+// It knows nothing of what a hook does or at which point it runs: which list
+// is due, and what a failure means for the container, is libcontainer's to
+// decide. Run starts them on the host, in the namespaces of the caller; those
+// that run inside a container are started by whoever calls RunWith, and are
+// fed, timed and listened to here all the same.
 package hooks
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"runtime"
 	"syscall"
 	"time"
@@ -29,6 +28,16 @@ import (
 // leftBehind is how long the output of a hook that has ended is still waited
 // for. A hook may leave a daemon that keeps our pipe open for ever.
 const leftBehind = 100 * time.Millisecond
+
+// Process is a hook that has been started.
+type Process interface {
+	Wait() (syscall.WaitStatus, error)
+	Kill() // with its process group; it may have ended
+}
+
+// Start starts a hook whose standard input, output and error are given. The
+// hook ends with mocker, or it would go on to make what nobody takes back.
+type Start func(hook *config.Hook, stdio [3]*os.File) (Process, error)
 
 // Run runs the hooks in order and stops at the first one that fails. Each
 // gets st as JSON on its standard input, the environment of its own entry and
@@ -45,16 +54,27 @@ func Run(ctx context.Context, list []config.Hook, st *specs.State) error {
 	if len(list) == 0 {
 		return nil
 	}
-	state, err := json.Marshal(st)
-	if err != nil {
-		return fmt.Errorf("encode the state of container %q: %w", st.ID, err)
-	}
 	dir, err := workDir(st.Bundle)
 	if err != nil {
 		return err
 	}
+	// The signal at mocker's end follows the thread, not the process, so this
+	// thread has to stay.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return RunWith(ctx, list, st, func(hook *config.Hook, stdio [3]*os.File) (Process, error) {
+		return startHere(hook, dir, stdio)
+	})
+}
+
+// RunWith is Run for hooks that are started by a function.
+func RunWith(ctx context.Context, list []config.Hook, st *specs.State, start Start) error {
+	state, err := json.Marshal(st)
+	if err != nil {
+		return fmt.Errorf("encode the state of container %q: %w", st.ID, err)
+	}
 	for i := range list {
-		if err := runOne(ctx, &list[i], dir, state); err != nil {
+		if err := runOne(ctx, &list[i], state, start); err != nil {
 			return fmt.Errorf("hook %q: %w", list[i].Path, err)
 		}
 	}
@@ -74,54 +94,99 @@ func workDir(bundle string) (string, error) {
 	}
 }
 
-func runOne(ctx context.Context, hook *config.Hook, dir string, state []byte) error {
+func runOne(ctx context.Context, hook *config.Hook, state []byte, start Start) error {
 	if hook.Timeout > 0 {
 		var stop context.CancelFunc
 		cause := fmt.Errorf("timed out after %s", hook.Timeout)
 		ctx, stop = context.WithTimeoutCause(ctx, hook.Timeout, cause)
 		defer stop()
 	}
-	cmd := exec.CommandContext(ctx, hook.Path)
-	if len(hook.Args) > 0 {
-		cmd.Args = hook.Args
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	// Not nil, which would hand on our own environment.
-	cmd.Env = append([]string{}, hook.Env...)
-	cmd.Dir = dir
-	var out tail
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(state), &out, &out
-	// A group of its own, so that what the hook started dies with it. It dies
-	// with mocker, or it would go on to make what nobody takes back; the signal
-	// follows the thread, not the process, so this thread has to stay.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.Cancel = func() error { return killGroup(cmd.Process) }
-	cmd.WaitDelay = leftBehind
-
-	err := cmd.Run()
-	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
-		return nil
+	p, err := newPipes()
+	if err != nil {
+		return err
 	}
-	if cmd.ProcessState == nil && ctx.Err() == nil {
-		// It never ran. Run names the path, so that of the error goes.
-		if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
-			err = pathErr.Err
-		}
+	defer p.close()
+	proc, err := start(hook, p.stdio)
+	p.closeStdio()
+	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	if ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	if text := out.String(); text != "" {
+	p.serve(state)
+	err = wait(ctx, proc)
+	if text := p.output(); err != nil && text != "" {
 		return fmt.Errorf("%w: %s", err, text)
 	}
 	return err
 }
 
-// killGroup kills a hook with its process group. The process is killed on its
-// own too: it may have moved to another group.
-func killGroup(p *os.Process) error {
+// wait waits for the end of a hook, and kills it when ctx ends before.
+func wait(ctx context.Context, proc Process) error {
+	var status syscall.WaitStatus
+	var err error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		status, err = proc.Wait()
+	}()
+	select {
+	case <-ctx.Done():
+		proc.Kill()
+		<-ended
+		return context.Cause(ctx)
+	case <-ended:
+	}
+	if err != nil {
+		return err
+	}
+	return failure(status)
+}
+
+// failure is what is wrong with the end of a process; nil if nothing is.
+func failure(status syscall.WaitStatus) error {
+	switch {
+	case status.Signaled():
+		return fmt.Errorf("signal: %s", status.Signal())
+	case status.ExitStatus() != 0:
+		return fmt.Errorf("exit status %d", status.ExitStatus())
+	}
+	return nil
+}
+
+// startHere starts a hook on the host. Its process group is its own, so that
+// what it started can be killed with it.
+func startHere(hook *config.Hook, dir string, stdio [3]*os.File) (Process, error) {
+	args := hook.Args
+	if len(args) == 0 {
+		args = []string{hook.Path}
+	}
+	p, err := os.StartProcess(hook.Path, args, &os.ProcAttr{
+		Dir: dir, Files: stdio[:],
+		Env: append([]string{}, hook.Env...), // not nil, which would hand on our own
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	})
+	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
+		err = pathErr.Err // without the path, which is named once
+	}
+	return here{p}, err
+}
+
+// here is a hook that runs on the host.
+type here struct{ *os.Process }
+
+func (p here) Wait() (syscall.WaitStatus, error) {
+	state, err := p.Process.Wait()
+	if err != nil {
+		return 0, err
+	}
+	status, _ := state.Sys().(syscall.WaitStatus)
+	return status, nil
+}
+
+// Kill kills the process on its own too: it may have moved to another group.
+func (p here) Kill() {
 	_ = syscall.Kill(-p.Pid, syscall.SIGKILL) // ESRCH: they are gone
-	return p.Kill()
+	_ = p.Process.Kill()
 }

@@ -1,14 +1,12 @@
 package libcontainer
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -32,11 +30,18 @@ func (n *creation) birth() error {
 		return err
 	}
 	in, err := bear(namespaces.AtBirth(n.cfg), n.cgroup)
+	if errors.Is(err, unix.EACCES) {
+		if err := n.cgroup.Forgo(err); err != nil {
+			return err
+		}
+		n.st.CgroupPaths = nil
+		in, err = bear(namespaces.AtBirth(n.cfg), n.cgroup)
+	}
 	if err != nil {
 		return err
 	}
 	n.in, n.c.in = in, in
-	n.st.Hooked = len(n.cfg.Hooks.Prestart)+len(n.cfg.Hooks.CreateRuntime) > 0
+	n.st.Hooked = len(n.cfg.Hooks.Prestart)+len(n.cfg.Hooks.CreateRuntime)+len(n.cfg.Hooks.CreateContainer) > 0
 	if err := n.saveInit(); err != nil {
 		return err
 	}
@@ -128,7 +133,7 @@ func (n *creation) keyring() error {
 	if n.opts.NoNewKeyring {
 		return nil
 	}
-	key, err := n.in.JoinSessionKeyring(keyringName(n.opts.ID))
+	key, err := n.in.JoinSessionKeyring(n.keyringName())
 	if err == nil {
 		permissions := uint32(ownKeyring)
 		if n.cfg.Has(unix.CLONE_NEWUSER) {
@@ -145,8 +150,29 @@ func (n *creation) keyring() error {
 	return err
 }
 
+// keyringName is that of the session keyring; "" if the container has none.
+func (n *creation) keyringName() string {
+	if n.opts.NoNewKeyring {
+		return ""
+	}
+	return keyringName(n.opts.ID)
+}
+
 // keyringName is runc's. exec finds the keyring by it.
 func keyringName(id string) string { return "_ses." + id }
+
+// joinKeyring brings a joiner into the container's session keyring: "" is
+// none.
+func joinKeyring(in *inside.Child, name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := in.JoinSessionKeyring(name)
+	if err != nil && !errors.Is(err, unix.ENOSYS) {
+		return fmt.Errorf("session keyring: %w", err)
+	}
+	return nil
+}
 
 // The permissions of the session keyring (keyctl(2), KEYCTL_SETPERM): all for
 // who has it, and for its user what the kernel gives (view, read, link) and
@@ -182,37 +208,26 @@ func (n *creation) mount() error {
 	return nil
 }
 
-// hooks runs prestart, then createRuntime, in mocker's own namespaces, with
-// the container's made and its root not yet changed (runtime.md, "Lifecycle").
-// They end with the child: delete --force of a container whose hook hangs
-// kills it.
+// hooks runs prestart, createRuntime and createContainer, with the container's
+// namespaces made and its root not yet changed (runtime.md, "Lifecycle"): the
+// first two in mocker's own namespaces, the last in the container's. They end
+// with the child: delete --force of a container whose hook hangs kills it.
 func (n *creation) hooks() error {
 	if !n.st.Hooked {
 		return nil
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	go func() {
-		for ctx.Err() == nil && !n.in.Ended(100*time.Millisecond) {
-		}
-		cancel(errEnded)
-	}()
-	st := hookState(n.st, specs.StateCreating)
-	if err := hooks.Run(ctx, n.cfg.Hooks.Prestart, st); err != nil {
-		return err
+	ctx, cancel := whileAlive(n.in.Pidfd)
+	defer cancel()
+	if err := hooks.Run(ctx, n.cfg.Hooks.Prestart, hookState(n.st, specs.StateCreating)); err != nil {
+		return fmt.Errorf("prestart hooks: %w", err)
 	}
-	if err := hooks.Run(ctx, n.cfg.Hooks.CreateRuntime, st); err != nil {
-		return fmt.Errorf("createRuntime: %w", err)
+	if err := hooks.Run(ctx, n.cfg.Hooks.CreateRuntime, hookState(n.st, specs.StateCreating)); err != nil {
+		return fmt.Errorf("createRuntime hooks: %w", err)
+	}
+	if err := n.containerHooks(ctx); err != nil {
+		return fmt.Errorf("createContainer hooks: %w", err)
 	}
 	return nil
-}
-
-func hookState(st *state.State, status specs.ContainerState) *specs.State {
-	s := &specs.State{Version: st.Version, ID: st.ID, Status: status, Bundle: st.Bundle, Annotations: st.Annotations}
-	if status != specs.StateStopped {
-		s.Pid = st.Init.PID
-	}
-	return s
 }
 
 func (n *creation) pivot() error { return n.root.Pivot(n.opts.NoPivot) }

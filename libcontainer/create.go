@@ -28,6 +28,7 @@ type CreateOptions struct {
 	ConsoleSocket string      // AF_UNIX socket that receives the terminal; "": see Container.Console
 	NoPivot       bool        // move the root instead of pivot_root(2)
 	NoNewKeyring  bool        // keep the caller's session keyring
+	Rootless      bool        // go without cgroups that may not be made, unless limits are asked for
 	PreserveFDs   int         // fds from 3 on that the process inherits
 	NoInput       bool        // stdin of a process without a terminal is the null device
 	LogOutput     bool        // its output goes to the file "log" in its own bundle
@@ -81,7 +82,7 @@ var steps = [...]struct {
 	{"namespaces", (*creation).namespaces},
 	{"session keyring", (*creation).keyring},
 	{"rootfs", (*creation).mount},
-	{"prestart hooks", (*creation).hooks},
+	{"", (*creation).hooks}, // its errors say which
 	{"change root", (*creation).pivot},
 	{"console", (*creation).openConsole},
 	{"host name", (*creation).names},
@@ -183,6 +184,9 @@ func (n *creation) reserve() error {
 	if err := checkPreserved(n.opts.PreserveFDs); err != nil {
 		return err
 	}
+	if err := checkUser(n.cfg); err != nil {
+		return err
+	}
 	dir, err := state.Reserve(n.opts.Root, n.opts.ID)
 	if err != nil {
 		return err
@@ -206,7 +210,10 @@ func (n *creation) makeBundle() (err error) {
 		Annotations: n.cfg.Annotations,
 		NoKeyring:   n.opts.NoNewKeyring,
 		SharedPID:   n.cfg.NewFlags()&unix.CLONE_NEWPID == 0, NoProcess: n.cfg.Process == nil,
-		Hooks: config.Hooks{Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
+		Hooks: config.Hooks{StartContainer: n.cfg.Hooks.StartContainer, Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
+	}
+	if len(n.st.Hooks.StartContainer) > 0 {
+		n.st.Process = n.cfg.Process
 	}
 	if err := keepLimits(n.st, n.cfg.Cgroup.Resources); err != nil {
 		return err
@@ -216,7 +223,7 @@ func (n *creation) makeBundle() (err error) {
 }
 
 func (n *creation) makeCgroup() error {
-	cg, err := cgroups.Open(n.cfg.Cgroup, n.opts.ID)
+	cg, err := cgroups.Open(n.cfg.Cgroup, n.opts.ID, n.opts.Rootless)
 	if err != nil {
 		return err
 	}
@@ -229,5 +236,6 @@ func (n *creation) makeCgroup() error {
 		return err
 	}
 	n.cgroup = cg
+	n.st.CgroupPaths = cg.Paths() // some may be gone without
 	return nil
 }

@@ -23,11 +23,11 @@ const patience = 10 * time.Second
 // made, or with a state that cannot be read.
 func (c *Container) Delete(force bool) error {
 	if force {
-		c.stopCreating()
+		c.stopHooks()
 	}
 	if err := c.dir.Lock(patience); err != nil {
 		if force && errors.Is(err, ErrNotExist) {
-			return nil // the create that was stopped has cleaned up
+			return nil // the create or start that was stopped has cleaned up
 		}
 		return err
 	}
@@ -48,11 +48,15 @@ func (c *Container) Delete(force bool) error {
 	return c.destroy(st)
 }
 
-// stopCreating ends the process of a container that is being created, so that
-// the create fails, undoes itself and gives the lock back. A hook may hang.
-func (c *Container) stopCreating() {
+// stopHooks ends the process of a container that is being created or whose
+// startContainer hooks may be running, so that the create or start fails,
+// undoes itself and gives the lock back. A hook may hang.
+func (c *Container) stopHooks() {
 	st, err := c.dir.Load()
-	if err != nil || st.Stage != state.Creating || !st.Creator.Alive() {
+	if err != nil {
+		return
+	}
+	if status := c.status(st); status != Creating && (status != Created || len(st.Hooks.StartContainer) == 0) {
 		return
 	}
 	if pidfd, err := st.Init.Pidfd(); err == nil {

@@ -95,6 +95,6 @@ func (c *Container) alive() (*state.State, *cgroups.Cgroup, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cg, err := cgroups.FromPaths(st.CgroupPaths)
+	cg, err := cgroupOf(st)
 	return st, cg, err
 }

@@ -112,17 +112,20 @@ func (p *Process) enter(st *state.State) error {
 		return err
 	}
 	if !st.NoKeyring {
-		_, err := p.in.JoinSessionKeyring(keyringName(st.ID))
-		if err != nil && !errors.Is(err, unix.ENOSYS) {
-			return fmt.Errorf("session keyring: %w", err)
+		if err := joinKeyring(p.in, keyringName(st.ID)); err != nil {
+			return err
 		}
+	}
+	uids, err := p.checkIDs()
+	if err != nil {
+		return err
 	}
 	root, err := p.in.Openat2(unix.AT_FDCWD, "/", unix.O_PATH|unix.O_DIRECTORY, 0, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(root)
-	if err := p.terminal(root); err != nil {
+	if err := p.terminal(root, uids); err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
 	if err := lookUp(p.in, root, &p.last, p.opts.Debugf); err != nil {
@@ -131,14 +134,29 @@ func (p *Process) enter(st *state.State) error {
 	return nil
 }
 
+// checkIDs makes sure that the process can take on its ids, and gives the map
+// of the user ids.
+func (p *Process) checkIDs() (config.IDMap, error) {
+	uids, gids, err := namespaces.Maps(p.in.PID)
+	if err != nil {
+		return nil, err
+	}
+	cfg := p.last.Process
+	if !uids.Has(cfg.UID) {
+		return nil, fmt.Errorf("user %d: not mapped in the container's user namespace", cfg.UID)
+	}
+	for _, gid := range append([]uint32{cfg.GID}, cfg.Groups...) {
+		if !gids.Has(gid) {
+			return nil, fmt.Errorf("group %d: not mapped in the container's user namespace", gid)
+		}
+	}
+	return uids, nil
+}
+
 // terminal gives the process a terminal of the container, if it wants one,
 // else the streams that mocker has.
-func (p *Process) terminal(root int) error {
+func (p *Process) terminal(root int, uids config.IDMap) error {
 	if !p.last.Process.Terminal {
-		uids, _, err := namespaces.Maps(p.in.PID)
-		if err != nil {
-			return err
-		}
 		return process.FixStdio(p.in, p.last, uids)
 	}
 	master, slave, err := rootfs.Terminal(p.in, root)
@@ -184,7 +202,7 @@ func (p *Process) Start() error {
 // stopped meanwhile it was for that. A process that is about to end has no
 // namespaces any more.
 func (p *Process) why(err error) error {
-	if _, gone := namespaces.Others(p.init); ended(p.pidfd) || errors.Is(gone, fs.ErrNotExist) {
+	if _, gone := namespaces.Others(p.init); ended(p.pidfd, 0) || errors.Is(gone, fs.ErrNotExist) {
 		return fmt.Errorf("%w: it has ended meanwhile (%w)", errStopped, err)
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -54,9 +55,19 @@ func (p place) join() (*inside.Child, error) {
 	return in, nil
 }
 
-// lookUp finds the program of a process and completes what is known about it,
-// with the child at the place where the program will start.
+// lookUp is findProgram, and completes the environment from the container's
+// root.
 func lookUp(in *inside.Child, root int, last *process.Last, debugf func(string, ...any)) error {
+	if err := findProgram(in, last, debugf); err != nil {
+		return err
+	}
+	last.Env = process.WithHome(in, root, last.Process)
+	return nil
+}
+
+// findProgram brings the child to where the program of a process will start,
+// and finds that.
+func findProgram(in *inside.Child, last *process.Last, debugf func(string, ...any)) error {
 	missing, err := process.Grant(in, last.Process)
 	if err != nil {
 		return err
@@ -70,12 +81,12 @@ func lookUp(in *inside.Child, root int, last *process.Last, debugf func(string, 
 	if last.Path, err = process.LookUp(in, last.Process, seal.SameFile); err != nil {
 		return &ProgramError{Err: err, Missing: errors.Is(err, unix.ENOENT) || errors.Is(err, exec.ErrNotFound)}
 	}
-	last.Env = process.WithHome(in, root, last.Process)
 	return nil
 }
 
-// ended reports whether the process of a pidfd has ended.
-func ended(pidfd int) bool {
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
+// ended reports whether the process of a pidfd has ended, waiting for it at
+// most as long as given.
+func ended(pidfd int, wait time.Duration) bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
 	return err == nil && n == 1
 }

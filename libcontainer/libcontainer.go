@@ -260,8 +260,8 @@ func (c *Container) pidfd(st *state.State) (int, error) {
 	return fd, err
 }
 
-// KillAll sends a signal to every process in the container's cgroup. No error
-// if there is none.
+// KillAll sends a signal to every process of the container: see Processes. No
+// error if there is none.
 func (c *Container) KillAll(sig unix.Signal) error {
 	st, err := c.dir.Load()
 	if errors.Is(err, state.ErrNoState) {
@@ -269,6 +269,9 @@ func (c *Container) KillAll(sig unix.Signal) error {
 	}
 	if err != nil {
 		return err
+	}
+	if len(st.CgroupPaths) == 0 {
+		return c.killPIDNamespace(st, sig)
 	}
 	return killAll(st, sig)
 }

@@ -20,7 +20,7 @@ func (c *Container) Pause() error {
 	if status == Paused {
 		return fmt.Errorf("container is already paused: %q", c.id)
 	}
-	cg, err := cgroups.FromPaths(st.CgroupPaths)
+	cg, err := cgroupOf(st)
 	if err != nil {
 		return err
 	}

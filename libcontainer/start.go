@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -17,9 +18,17 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
-// Start lets the container's process execute its program, and returns when it
-// has, or with the reason why it could not.
+// Start runs the startContainer hooks, lets the container's process execute
+// its program, runs the poststart hooks and returns, or with the reason why
+// the program could not be executed. If a hook fails the container is stopped
+// and destroyed (runtime.md, "Lifecycle", steps 7 and 9).
+//
+// For startContainer hooks it executes this program anew, sealed, if it is not
+// yet: it is to be called before much else is done.
 func (c *Container) Start() error {
+	if err := c.sealForHooks(); err != nil {
+		return err
+	}
 	if err := c.dir.Lock(0); err != nil {
 		return err
 	}
@@ -38,14 +47,26 @@ func (c *Container) Start() error {
 	case st.NoProcess:
 		return fmt.Errorf("cannot start a container whose config.json has no process: %q", c.id)
 	}
-	if err := c.open(); err != nil {
+	if err := c.startHooks(st); err != nil {
+		return c.giveUp(st, fmt.Errorf("startContainer hooks: %w", err))
+	}
+	if err := c.open(st); err != nil {
 		return err
 	}
-	return c.poststart(st)
+	err = hooks.Run(context.Background(), st.Hooks.Poststart, hookState(st, specs.StateRunning))
+	if err != nil {
+		return c.giveUp(st, fmt.Errorf("poststart hooks: %w", err))
+	}
+	return nil
+}
+
+// giveUp stops and destroys a container, one of whose hooks has failed.
+func (c *Container) giveUp(st *state.State, err error) error {
+	return errors.Join(err, c.end(st), c.destroy(st))
 }
 
 // open opens the gate and waits for what comes of it.
-func (c *Container) open() error {
+func (c *Container) open(st *state.State) error {
 	started, err := openFIFO(c.dir.Path(startedGate), unix.O_RDONLY)
 	if err != nil {
 		return err
@@ -69,7 +90,15 @@ func (c *Container) open() error {
 	if err != nil {
 		return fmt.Errorf("read FIFO %s: %w", started.Name(), err)
 	}
-	return c.outcome(said)
+	if err := c.outcome(said); err != nil {
+		// It has said so and is about to end: who asks next, sees it stopped.
+		if pidfd, e := st.Init.Pidfd(); e == nil {
+			ended(pidfd, time.Second)
+			unix.Close(pidfd)
+		}
+		return err
+	}
+	return nil
 }
 
 // maxSaid is more than a process can have to say.
@@ -110,18 +139,4 @@ func (c *Container) outcome(said []byte) error {
 		return &ProgramError{Err: err, Missing: errno == unix.ENOENT}
 	}
 	return err
-}
-
-// poststart runs the poststart hooks. If one fails the container is stopped
-// and destroyed (runtime.md, "Lifecycle", step 9).
-func (c *Container) poststart(st *state.State) error {
-	if len(st.Hooks.Poststart) == 0 {
-		return nil
-	}
-	err := hooks.Run(context.Background(), st.Hooks.Poststart, hookState(st, specs.StateRunning))
-	if err == nil {
-		return nil
-	}
-	err = fmt.Errorf("poststart hooks: %w", err)
-	return errors.Join(err, c.end(st), c.destroy(st))
 }

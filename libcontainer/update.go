@@ -7,7 +7,6 @@ import (
 
 	oci "github.com/opencontainers/cgroups"
 
-	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
@@ -26,7 +25,7 @@ func (c *Container) Update(given *oci.Resources) error {
 			return fmt.Errorf("read limits in the state of container %q: %w", c.id, err)
 		}
 	}
-	cg, err := cgroups.FromPaths(st.CgroupPaths)
+	cg, err := cgroupOf(st)
 	if err != nil {
 		return err
 	}

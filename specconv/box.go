@@ -21,6 +21,7 @@ type BoxOptions struct {
 	Mocker    string                      // absolute path of mocker, for the network hooks
 	LookupEnv func(string) (string, bool) // the caller's environment
 	Terminal  bool
+	Rootless  bool // for the calling user: a user namespace with AllIDs, see Rootless
 
 	Memory, CPUs    string
 	PidsLimit       int64    // 0 or less: no limit
@@ -125,10 +126,15 @@ func (b *Box) checkNames() error {
 		return fmt.Errorf("--hostname %q: not a host name of at most %d bytes", name, limit)
 	}
 	switch b.opts.Network {
-	case "veth", "none", "host":
-		return nil
+	case "veth":
+		if b.opts.Rootless {
+			return errors.New("--network veth: it takes root: an ordinary user has none or host")
+		}
+	case "none", "host":
+	default:
+		return fmt.Errorf("--network %s: want veth, none or host", b.opts.Network)
 	}
-	return fmt.Errorf("--network %s: want veth, none or host", b.opts.Network)
+	return nil
 }
 
 // MakeVolumes makes the directories of the host that are to be volumes and do
@@ -161,6 +167,10 @@ func (b *Box) Make(bundle string) (*config.Config, error) {
 	}
 	spec := b.spec()
 	spec.Process.User = user
+	if b.opts.Rootless && len(spec.Linux.GIDMappings) == 1 && spec.Linux.GIDMappings[0].Size == 1 {
+		// Who maps nothing but its own id has to give up setgroups(2).
+		spec.Process.User.AdditionalGids = nil
+	}
 	addMounts(spec, files)
 	if err := Write(bundle, spec); err != nil {
 		return nil, err
@@ -186,6 +196,14 @@ func (b *Box) spec() *specs.Spec {
 		Cwd:          b.opts.Workdir,
 		Capabilities: grant(b.caps),
 	}
+	if b.opts.Rootless {
+		network := spec.Linux.Namespaces
+		uids, gids := AllIDs()
+		Rootless(spec, uids, gids)
+		spec.Linux.Resources = &specs.LinuxResources{}
+		// Only the hook takes root: a network of lo alone does not.
+		spec.Linux.Namespaces = append(spec.Linux.Namespaces, only(network, specs.NetworkNamespace)...)
+	}
 	limit(spec.Linux.Resources, b.limits)
 	if b.opts.Network != "veth" {
 		spec.Hooks = nil
@@ -199,6 +217,10 @@ func (b *Box) spec() *specs.Spec {
 		})
 	}
 	return spec
+}
+
+func only(list []specs.LinuxNamespace, kind specs.LinuxNamespaceType) []specs.LinuxNamespace {
+	return slices.DeleteFunc(slices.Clone(list), func(ns specs.LinuxNamespace) bool { return ns.Type != kind })
 }
 
 // makeFiles makes the container's own /etc/hosts and /etc/hostname in the

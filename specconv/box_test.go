@@ -74,15 +74,16 @@ func TestReadImage(t *testing.T) {
 	}
 }
 
-func TestParseBytes(t *testing.T) {
+func TestParseSize(t *testing.T) {
 	for text, want := range map[string]int64{
-		"0": 0, "7": 7, "7b": 7, "1k": 1024, "1K": 1024, "1kb": 1024, "1KiB": 1024, "512m": 512 << 20, "1.5g": 3 << 29,
-		".5k": 512, "1t": 1 << 40, "2P": 2 << 50, "": -1, "b": -1, "k": -1, "-1": -1, "1x": -1, "1kk": -1, "1ib": -1,
-		"1i": -1, "1bb": -1, "0x10": -1, "1e3": -1, "1 k": -1, "1_0": -1, "nan": -1, "1.2.3": -1, "4096p": -1, "99999999999p": -1,
+		"0": 0, "1": 1, "1073741824": 1 << 30, "32b": 32, "32B": 32, "64k": 64 << 10, "64kb": 64 << 10, "64KiB": 64 << 10,
+		"512m": 512 << 20, "512 MB": 512 << 20, "1.5g": 3 << 29, "1.5 GiB": 3 << 29, "2t": 2 << 40, "1p": 1 << 50, ".5k": 512, "1.7": 1,
+		"": -1, "m": -1, "-1": -1, "-5m": -1, "1e3": -1, "0x10": -1, "1_000": -1, "5x": -1, "5mm": -1, "5bb": -1, "5ki": -1,
+		"5  m": -1, "1.2.3": -1, "1,5g": -1, "inf": -1, "nan": -1, "8388608t": -1, "99999999999999999999": -1, "5 ": 5, " 5": -1,
 	} {
-		got, err := parseBytes(text)
-		if want < 0 && err == nil || want >= 0 && (err != nil || got != want) {
-			t.Errorf("%q: %d, %v", text, got, err)
+		got, err := ParseSize(text)
+		if want == -1 && err == nil || want != -1 && (err != nil || got != want) {
+			t.Errorf("%q: got %d, %v, want %d", text, got, err, want)
 		}
 	}
 }
@@ -164,7 +165,7 @@ func TestLookUpUserIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"ok": "3:4", "3": "3:4", "0": "0:5", "neg": "", "big": "", "late": "", "-1": "", "4294967295": "", "2147483648": "", "12": "12:0",
+		"ok": "3:4", "3": "3:4", "0": "0:5", "neg": "", "big": "", "late": "", "-1": "", "4294967295": "", "2147483648": "2147483648:0", "12": "12:0",
 	} {
 		u, err := lookUpUser(root, name)
 		got := ""
@@ -174,6 +175,21 @@ func TestLookUpUserIn(t *testing.T) {
 		}
 		if got != want {
 			t.Errorf("%s: %s, %v, want %s", name, got, err, want)
+		}
+	}
+}
+
+// TestParseID: what could be taken for root by mistake is refused
+// (CVE-2026-30892).
+func TestParseID(t *testing.T) {
+	for text, want := range map[string]uint32{"0": 0, "1": 1, "007": 7, "4294967294": 4294967294} {
+		if got, ok := ParseID(text); got != want || !ok {
+			t.Errorf("ParseID(%q) = %d, %t", text, got, ok)
+		}
+	}
+	for _, text := range []string{"", "-1", "+1", "1x", "x", " 1", "1 ", "0x1", "1_0", "1.0", "4294967295", "4294967296", "root"} {
+		if got, ok := ParseID(text); ok {
+			t.Errorf("ParseID(%q) = %d", text, got)
 		}
 	}
 }

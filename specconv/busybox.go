@@ -20,6 +20,8 @@ type BusyboxOptions struct {
 	Bundle  string // directory to fill, made if its parent exists; "": the current one
 	Mocker  string // absolute path of mocker, for the network hooks
 	Busybox string // a static busybox; "" looks it up in PATH, /bin and /usr/bin
+
+	Rootless bool // for the calling user and its subordinate ids: see Rootless and AllIDs
 }
 
 // Busybox fills a bundle: a config.json that runs a shell with limits and a
@@ -100,7 +102,12 @@ func fillBundle(bundle string, opts BusyboxOptions) (err error) {
 		return fmt.Errorf("make %s: %w", rootfs, err)
 	}
 	place = rootfs
-	return Write(bundle, busyboxSpec(opts.Mocker))
+	spec := busyboxSpec(opts.Mocker)
+	if opts.Rootless {
+		uids, gids := AllIDs()
+		Rootless(spec, uids, gids)
+	}
+	return Write(bundle, spec)
 }
 
 // checkEmpty refuses a rootfs that is anything but absent or an empty

@@ -16,22 +16,18 @@ func convertHooks(spec *specs.Spec, cfg *config.Config) error {
 		return nil
 	}
 	for _, kind := range []struct {
-		name      string
-		given     []specs.Hook
-		to        *[]config.Hook
-		supported bool
+		name  string
+		given []specs.Hook
+		to    *[]config.Hook
 	}{
-		{"prestart", h.Prestart, &cfg.Hooks.Prestart, true}, //nolint:staticcheck // deprecated, and what docker uses
-		{"createRuntime", h.CreateRuntime, &cfg.Hooks.CreateRuntime, true},
-		{"createContainer", h.CreateContainer, &cfg.Hooks.CreateContainer, false},
-		{"startContainer", h.StartContainer, &cfg.Hooks.StartContainer, false},
-		{"poststart", h.Poststart, &cfg.Hooks.Poststart, true},
-		{"poststop", h.Poststop, &cfg.Hooks.Poststop, true},
+		{"prestart", h.Prestart, &cfg.Hooks.Prestart}, //nolint:staticcheck // deprecated, and what docker uses
+		{"createRuntime", h.CreateRuntime, &cfg.Hooks.CreateRuntime},
+		{"createContainer", h.CreateContainer, &cfg.Hooks.CreateContainer},
+		{"startContainer", h.StartContainer, &cfg.Hooks.StartContainer},
+		{"poststart", h.Poststart, &cfg.Hooks.Poststart},
+		{"poststop", h.Poststop, &cfg.Hooks.Poststop},
 	} {
 		list := "hooks." + kind.name
-		if len(kind.given) > 0 && !kind.supported {
-			return unsupported(list)
-		}
 		for i := range kind.given {
 			hook, err := convertHook(item(list, i), &kind.given[i])
 			if err != nil {

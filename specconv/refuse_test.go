@@ -221,8 +221,8 @@ var badValues = [...]struct {
 	{"hooks", `{"poststop":[{"path":"/a","timeout":0}]}`, `hooks.poststop[0].timeout: 0: not a number of seconds above zero`},
 	{"hooks", `{"poststop":[{"path":"/a","timeout":-1}]}`, `hooks.poststop[0].timeout: -1: not a number of seconds above zero`},
 	{"hooks", `{"poststop":[{"path":"/a","timeout":9223372037}]}`, `hooks.poststop[0].timeout: 9223372037: not a number of seconds above zero`},
-	{"hooks", `{"createContainer":[{"path":"/a"}]}`, `hooks.createContainer: not supported yet`},
-	{"hooks", `{"startContainer":[{"path":"/a"}]}`, `hooks.startContainer: not supported yet`},
+	{"hooks", `{"createContainer":[{"path":"a"}]}`, `hooks.createContainer[0].path: "a": not an absolute path`},
+	{"hooks", `{"startContainer":[{"path":"/a"},{}]}`, `hooks.startContainer[1].path: missing`},
 
 	{"annotations", `{"":"x"}`, `annotations: "": a key must not be empty`},
 }

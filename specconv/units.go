@@ -7,38 +7,37 @@ import (
 	"strings"
 )
 
-// units are the suffixes of a size, without a "b" or "ib" behind them.
-const units = "kmgtp"
-
-// parseBytes reads a size as docker does: a number, and behind it b, k, m, g,
-// t or p in either case, which are powers of 1024.
-func parseBytes(text string) (int64, error) {
-	lower := strings.ToLower(text)
-	number := strings.TrimRight(lower, "bi"+units)
-	unit := strings.TrimSuffix(lower[len(number):], "b")
-	if len(unit) == 2 {
-		unit = strings.TrimSuffix(unit, "i")
+// ParseSize reads a number of bytes as docker and runc do: "1073741824",
+// "512m", "1.5 GiB", "64kb", each unit 1024 of the one before, in any case.
+func ParseSize(text string) (int64, error) {
+	wrong := errors.New("not a size such as 512m or 1.5g")
+	end := strings.LastIndexAny(text, "0123456789.") + 1
+	number, unit := text[:end], strings.ToLower(strings.TrimPrefix(text[end:], " "))
+	if strings.Trim(number, "0123456789.") != "" {
+		return 0, wrong // ParseFloat reads 1e3, 0x10 and -5 too
 	}
-	shift := 0
-	if unit != "" {
-		shift = 10 * (1 + strings.Index(units, unit))
+	value, err := strconv.ParseFloat(number, 64)
+	if err != nil {
+		return 0, wrong
 	}
-	n, err := strconv.ParseFloat(number, 64)
-	if err != nil || len(unit) > 1 || shift == 0 && unit != "" || strings.Trim(number, "0123456789.") != "" {
-		return 0, errors.New("not a size such as 512m or 1g")
+	if unit != "" && unit != "b" {
+		power := strings.IndexByte("kmgtp", unit[0]) + 1
+		if rest := unit[1:]; power == 0 || rest != "" && rest != "b" && rest != "ib" {
+			return 0, wrong
+		}
+		value *= math.Pow(1024, float64(power))
 	}
-	n = math.Ldexp(n, shift)
-	if n >= 1<<62 {
+	if value >= 1<<63 {
 		return 0, errors.New("too large")
 	}
-	return int64(n), nil
+	return int64(value), nil
 }
 
 // leastMemory is docker's.
 const leastMemory = 6 << 20
 
 func parseMemory(text string) (int64, error) {
-	n, err := parseBytes(text)
+	n, err := ParseSize(text)
 	if err == nil && n != 0 && n < leastMemory {
 		err = errors.New("less than 6m, in which hardly anything starts")
 	}

@@ -2,15 +2,13 @@ package specconv
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
-
-// maxID is the highest user or group id that docker takes.
-const maxID = 1<<31 - 1
 
 // lookUpUser resolves `user[:group]`, names or numbers, by the files of the
 // image. As docker has it: without a group, the user's own one and those
@@ -43,7 +41,7 @@ func lookUpUser(root, given string) (specs.User, error) {
 // readPasswd finds a user by name or number, and gives its name if it has
 // one.
 func readPasswd(root, given string) (u specs.User, name string, err error) {
-	id, isNumber := parseID(given)
+	id, isNumber := ParseID(given)
 	text, err := readInRoot(root, "etc/passwd")
 	if err != nil {
 		return u, "", fmt.Errorf("read the image's /etc/passwd: %w", err)
@@ -54,8 +52,8 @@ func readPasswd(root, given string) (u specs.User, name string, err error) {
 		if len(f) < 4 {
 			continue
 		}
-		uid, ok1 := parseID(f[2])
-		gid, ok2 := parseID(f[3])
+		uid, ok1 := ParseID(f[2])
+		gid, ok2 := ParseID(f[3])
 		if ok1 && ok2 && (isNumber && uid == id || !isNumber && f[0] == given) {
 			return specs.User{UID: uid, GID: gid}, f[0], nil
 		}
@@ -66,14 +64,16 @@ func readPasswd(root, given string) (u specs.User, name string, err error) {
 	return specs.User{UID: id}, "", nil
 }
 
-// parseID reads a number that can be an id.
-func parseID(text string) (uint32, bool) {
+// ParseID reads a user or group id. It is strict: what an id could be taken
+// for by mistake would be root's (CVE-2026-30892). 4294967295 is the kernel's
+// word for none.
+func ParseID(text string) (id uint32, ok bool) {
 	n, err := strconv.ParseUint(text, 10, 32)
-	return uint32(n), err == nil && n <= maxID
+	return uint32(n), err == nil && n != math.MaxUint32
 }
 
 func lookUpGroup(root, given string) (uint32, error) {
-	if id, ok := parseID(given); ok {
+	if id, ok := ParseID(given); ok {
 		return id, nil
 	}
 	found, err := filterGroups(root, func(name string, _ []string) bool { return name == given })
@@ -106,7 +106,7 @@ func filterGroups(root string, wanted func(name string, members []string) bool) 
 		if len(f) < 4 {
 			continue
 		}
-		if gid, ok := parseID(f[2]); ok && wanted(f[0], strings.Split(f[3], ",")) && !slices.Contains(found, gid) {
+		if gid, ok := ParseID(f[2]); ok && wanted(f[0], strings.Split(f[3], ",")) && !slices.Contains(found, gid) {
 			found = append(found, gid)
 		}
 	}

@@ -47,6 +47,8 @@ type Cgroup struct {
 	paths  map[string]string
 	res    *oci.Resources // nil after FromPaths
 	parent string         // name of the parent to remove when it is empty
+
+	rootless bool // what may not be made is gone without
 }
 
 // Open decides where the cgroup of a container is going to be. It makes
@@ -54,20 +56,36 @@ type Cgroup struct {
 // path that is a root, a limit whose controller this machine does not have,
 // or a cgroup that already holds processes, of which Destroy would otherwise
 // rob their owner.
-func Open(cfg config.Cgroup, id string) (*Cgroup, error) {
+//
+// For an ordinary user (rootless) the default is beside or below mocker's own
+// cgroup, where one may have been delegated; see forgo.
+func Open(cfg config.Cgroup, id string, rootless bool) (*Cgroup, error) {
 	path := cfg.Path
-	if path == "" {
+	switch {
+	case path == "" && rootless:
+		path = defaultParent + "-" + id
+	case path == "":
 		path = "/" + defaultParent + "/" + id
 	}
 	paths, err := locate(path)
-	if err != nil {
+	if err != nil && !rootless {
 		return nil, err
 	}
-	res, err := resolve(cfg.Resources, paths)
+	c := &Cgroup{paths: paths, parent: defaultParent, rootless: rootless}
+	given := cfg.Resources
+	if rootless {
+		// In a user namespace nobody can make a device node: there is nothing
+		// for the rules to forbid.
+		copied := *given
+		copied.SkipDevices = true
+		given = &copied
+	}
 	if err != nil {
+		return c, c.forgo("", err, given)
+	}
+	if c.res, err = resolve(given, paths); err != nil {
 		return nil, err
 	}
-	c := &Cgroup{paths: paths, res: res, parent: defaultParent}
 	for _, dir := range c.dirs() {
 		if err := checkEmpty(dir); err != nil {
 			return nil, err
@@ -102,8 +120,8 @@ func (c *Cgroup) Paths() map[string]string {
 
 // unified says whether the container has a directory on v2 and none on v1.
 func (c *Cgroup) unified() bool {
-	_, ok := c.paths[""]
-	return ok && len(c.paths) == 1
+	dir, ok := c.paths[""]
+	return ok && len(c.paths) == 1 && !strings.HasPrefix(dir, hybrid+"/")
 }
 
 // dirs lists each directory once, that of v2 first.

@@ -152,7 +152,7 @@ func TestSiblings(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			for range 50 {
-				c, err := Open(config.Cgroup{Path: fmt.Sprintf("/%s/%d", parent, i), Resources: noLimits()}, "c")
+				c, err := Open(config.Cgroup{Path: fmt.Sprintf("/%s/%d", parent, i), Resources: noLimits()}, "c", false)
 				if err != nil {
 					t.Error(err)
 					return
@@ -180,7 +180,7 @@ func TestSiblings(t *testing.T) {
 func BenchmarkMakeDestroy(b *testing.B) {
 	parent := fmt.Sprintf("mocker-bench-%d", os.Getpid())
 	for b.Loop() {
-		c, err := Open(config.Cgroup{Path: "/" + parent + "/c", Resources: noLimits()}, "c")
+		c, err := Open(config.Cgroup{Path: "/" + parent + "/c", Resources: noLimits()}, "c", false)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -38,7 +38,7 @@ func TestLifecycle(t *testing.T) {
 	if want := []int{w.pid()}; err != nil || !slices.Equal(pids, want) {
 		t.Errorf("processes: got %v, %v, want %v", pids, err, want)
 	}
-	_, err = Open(config.Cgroup{Path: "/" + c.parent + "/c", Resources: noLimits()}, "other")
+	_, err = Open(config.Cgroup{Path: "/" + c.parent + "/c", Resources: noLimits()}, "other", false)
 	if err == nil || !strings.Contains(err.Error(), "container's cgroup is not empty: "+c.dirs()[0]) {
 		t.Errorf("second container in the same cgroup: got %v", err)
 	}
@@ -83,7 +83,7 @@ func TestLimits(t *testing.T) {
 	res := noLimits()
 	res.Memory, res.CpuQuota, res.CpuPeriod, res.PidsLimit, res.CpuShares = 64<<20, 50000, 100000, &pids, 512
 	parent, path := place(t)
-	c, err := Open(config.Cgroup{Path: path, Resources: res}, "c")
+	c, err := Open(config.Cgroup{Path: path, Resources: res}, "c", false)
 	if isType(mountpoint, unix.CGROUP2_SUPER_MAGIC) && os.Getenv(viewEnv) != "" {
 		want := "linux.resources.cpu: the cpu controller is not available in /sys/fs/cgroup ("
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -181,7 +181,7 @@ func TestControllerIsNotPassedOn(t *testing.T) {
 	res := noLimits()
 	size := oci.HugePageSizes()[0]
 	res.HugetlbLimit = []*oci.HugepageLimit{{Pagesize: size, Limit: 1 << 30}}
-	c, err := Open(config.Cgroup{Path: "/" + outer.parent + "/c/inner", Resources: res}, "c")
+	c, err := Open(config.Cgroup{Path: "/" + outer.parent + "/c/inner", Resources: res}, "c", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestLocate(t *testing.T) {
 
 func TestDefaultPath(t *testing.T) {
 	id := fmt.Sprintf("mocker-test-%d", os.Getpid())
-	c, err := Open(config.Cgroup{Resources: noLimits()}, id)
+	c, err := Open(config.Cgroup{Resources: noLimits()}, id, false)
 	if err != nil {
 		t.Fatal(err)
 	}

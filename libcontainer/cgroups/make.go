@@ -42,12 +42,9 @@ func (c *Cgroup) Make() error {
 // parents first, on errors too.
 func (c *Cgroup) makeDirs() (made []string, err error) {
 	for _, dir := range c.dirs() {
-		dirs, err := makeDir(dir)
+		dirs, err := c.makeOne(dir)
 		made = append(made, dirs...)
 		if err != nil {
-			return made, err
-		}
-		if err := checkEmpty(dir); err != nil {
 			return made, err
 		}
 	}
@@ -108,6 +105,9 @@ func checkEmpty(dir string) error {
 
 // configure hands the directories over to the manager of their version.
 func (c *Cgroup) configure() error {
+	if len(c.paths) == 0 {
+		return nil
+	}
 	cg := &oci.Cgroup{Path: "/", Resources: c.res} // the manager is given the paths: this one is not used
 	if !c.unified() {
 		m, err := fs.NewManager(cg, c.Paths())

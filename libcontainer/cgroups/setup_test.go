@@ -85,7 +85,7 @@ func exists(path string) bool {
 func open(t *testing.T, res *oci.Resources) *Cgroup {
 	t.Helper()
 	parent, path := place(t)
-	c, err := Open(config.Cgroup{Path: path, Resources: res}, "c")
+	c, err := Open(config.Cgroup{Path: path, Resources: res}, "c", false)
 	if err != nil {
 		t.Fatal(err)
 	}

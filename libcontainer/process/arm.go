@@ -32,6 +32,7 @@ type Last struct {
 	Joins     bool        // it is one more process of a container: see Join; there is no Gate
 	Terminal  *os.File    // the container's end of the terminal; nil: see Stdio
 	Stdio     [3]*os.File // standard streams without a terminal; nil: inherited
+	Mortal    bool        // with Joins: it ends with the thread of its parent
 	Preserve  int         // fds from 3 on that the process keeps
 	Nofile    [2]uint64
 	Inhabited bool // the pid namespace is joined: others live there
@@ -116,9 +117,7 @@ func letGo(in *inside.Child, last Last, keep []int) error {
 		if !last.Joins && !last.Inhabited { // the end of a session's leader would hang it up
 			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, tty, unix.TIOCSCTTY, 0)
 		}
-		for fd := range 3 {
-			p.Add("dup3", last.Terminal.Name(), unix.SYS_DUP3, tty, fd, 0)
-		}
+		last.Stdio = [3]*os.File{last.Terminal, last.Terminal, last.Terminal}
 	}
 	for fd, f := range last.Stdio {
 		if f != nil {

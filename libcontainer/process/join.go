@@ -37,6 +37,9 @@ func Join(in *inside.Child, last Last) (pid int, err error) {
 		if last.Terminal != nil {
 			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
 		}
+		if last.Mortal {
+			p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+		}
 		limitProcesses(p, last.Process.Rlimits)
 		p.Add("rt_sigprocmask", "none", unix.SYS_RT_SIGPROCMASK, sigSetmask, make([]byte, 8), nil, 8)
 		p.Add("exec", last.Path, unix.SYS_EXECVE, last.Path, last.Process.Args, last.Env)

@@ -18,6 +18,9 @@ import (
 // own and change the host's mount options with it; a copy does neither, and
 // looks the same from inside a cgroup namespace.
 func (r *Root) mountCgroup(m *config.Mount) error {
+	if len(r.cgroups) == 0 {
+		return r.mountHostCgroups(m)
+	}
 	for _, c := range r.cgroups {
 		if c.Name == "" || c.Name == "unified" && m.Type == "cgroup2" {
 			return r.mountCgroup2(m, c)
@@ -52,6 +55,27 @@ func (r *Root) mountCgroup(m *config.Mount) error {
 		}
 	}
 	return r.afterAttach(tmpfs, m, false)
+}
+
+// mountHostCgroups shows a container that has no cgroup of its own those of
+// the host, read-only whatever was asked for: what its user may write there
+// would be the host's (CVE-2023-25809).
+func (r *Root) mountHostCgroups(m *config.Mount) error {
+	tree, err := r.openTree("/sys/fs/cgroup", true)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tree)
+	attr := unix.MountAttr{Attr_set: m.Set | m.RecSet | unix.MOUNT_ATTR_RDONLY, Propagation: unix.MS_PRIVATE}
+	if err := r.setattr(tree, unix.AT_RECURSIVE, attr); err != nil {
+		return err
+	}
+	place, err := r.target(m, true)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(place)
+	return r.in.MoveMount(tree, place)
 }
 
 func (r *Root) mountHierarchy(tmpfs int, dir CgroupDir, m *config.Mount) error {

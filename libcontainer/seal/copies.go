@@ -22,7 +22,7 @@ const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_
 // file system can be undone with mount_setattr(2) by whoever gets at it).
 // It is never attached to a mount namespace and goes with the last user.
 func openOverlay(path, root string) (*os.File, error) {
-	if err := os.MkdirAll(root, 0o700); err != nil {
+	if err := os.MkdirAll(root, 0o700|os.ModeSticky); err != nil {
 		return nil, fmt.Errorf("create lower layer: %w", err)
 	}
 	dir, err := openPath(filepath.Dir(path))

@@ -62,8 +62,12 @@ var sealed atomic.Pointer[mark]
 // gets as the second layer which it insists on; nothing is written there.
 //
 // It is to be called before anything else, for open files, goroutines and
-// locks do not survive it. The error says why no kind of copy works here.
+// locks do not survive it; a second time it does nothing. The error says why
+// no kind of copy works here.
 func Ensure(root string) error {
+	if sealed.Load() != nil {
+		return nil
+	}
 	m, err := takeMark()
 	if err != nil {
 		return err
@@ -88,6 +92,17 @@ func Ensure(root string) error {
 	}
 	errs = append(errs, restart(memfd, openMemfd))
 	return fmt.Errorf("seal mocker's own binary: %w", errors.Join(errs...))
+}
+
+// Needed reports whether a root in a container could write the binary: the
+// one that is root outside, or an ordinary user whose own file it is.
+func Needed() bool {
+	uid := os.Geteuid()
+	if uid == 0 {
+		return true
+	}
+	var st unix.Stat_t
+	return unix.Stat(exe, &st) != nil || int(st.Uid) == uid || unix.Access(exe, unix.W_OK) == nil
 }
 
 // Path is the path of the binary that was started, before it was sealed:

@@ -53,11 +53,8 @@ func Reserve(root, id string) (*Dir, error) {
 	}
 	path := filepath.Join(root, id)
 	for range tries {
-		if err := os.MkdirAll(root, 0o700); err != nil {
-			if pathErr := (*os.PathError)(nil); errors.As(err, &pathErr) && pathErr.Path == root {
-				err = pathErr.Err
-			}
-			return nil, fmt.Errorf("create state directory %s: %w", root, err)
+		if err := makeRoot(root); err != nil {
+			return nil, err
 		}
 		sweep(root)
 		if err := os.Mkdir(path, 0o700); errors.Is(err, os.ErrExist) {
@@ -91,6 +88,9 @@ func Open(root, id string) (*Dir, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, fmt.Errorf("state directory %q: %w", root, err)
+	}
+	if err := checkRoot(root); err != nil {
+		return nil, err
 	}
 	d := &Dir{root: root, id: id}
 	fd, err := unix.Open(d.Path(""), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -240,11 +240,14 @@ func (d *Dir) Remove() error {
 }
 
 // Tidy removes what a Reserve or a Remove that was killed has left below the
-// root besides containers, and the default root itself when it is empty:
+// root besides containers, and a default root itself when it is empty:
 // nobody else's, it goes with the last container.
 func Tidy(root string) {
+	if checkRoot(root) != nil {
+		return
+	}
 	sweep(root)
-	if root == DefaultRoot {
+	if root == DefaultRoot || root == UserRoot() {
 		_ = os.Remove(root)
 	}
 }

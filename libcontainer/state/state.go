@@ -60,6 +60,9 @@ type State struct {
 	Limits      json.RawMessage   `json:"limits,omitempty"`      // cgroups.Resources; raw, for they are long and only update reads them
 	Hooks       config.Hooks      `json:"hooks"`                 // those that run after create
 
+	// Process is what startContainer hooks run as; nil if there are none.
+	Process *config.Process `json:"process,omitempty"`
+
 	Hooked    bool `json:"hooked,omitempty"`    // hooks of create have begun to run: poststop hooks are owed
 	SharedPID bool `json:"sharedPid,omitempty"` // no pid namespace of its own: its processes do not end with the first
 	NoKeyring bool `json:"noKeyring,omitempty"` // it has no session keyring of its own

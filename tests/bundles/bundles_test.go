@@ -77,7 +77,7 @@ func TestAllOfThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tested := map[string]bool{"hello": true, "limits": true, "network": true, "peer": true, "pod": true, "shell": true, "volumes": true}
+	tested := map[string]bool{"hello": true, "hooks": true, "limits": true, "network": true, "peer": true, "pod": true, "rootless": true, "shell": true, "volumes": true}
 	for _, d := range dirs {
 		if !tested[d.Name()] {
 			t.Errorf("bundles/%s has no test", d.Name())
@@ -125,6 +125,25 @@ func TestVolumes(t *testing.T) {
 	var st unix.Stat_t
 	if err := unix.Stat(filepath.Join(top, "bundles/volumes/rootfs/home/visits"), &st); err != nil || st.Uid != 0 || st.Gid != 0 {
 		t.Errorf("visits belongs to %d:%d: %v", st.Uid, st.Gid, err)
+	}
+	before.Unchanged(t)
+}
+
+func TestHooks(t *testing.T) {
+	top := checkout(t)
+	before := drive.TakeSnapshot(t)
+	r := drive.Exec(t, "sh", "-c", readme(t, top, "hooks"))
+	want := `prestart: on the host, in the bundle
+createRuntime: on the host, when the namespaces are there
+createContainer: in the namespaces, before the change of root
+startContainer: in the container, as hooks
+poststart: on the host, beside the program
+`
+	if r.Code != 0 || r.Stdout != want || r.Stderr != "" {
+		t.Errorf("hooks: %v\nwant %s", r, want)
+	}
+	if _, err := os.Stat(filepath.Join(top, "bundles/hooks/rootfs/log")); err == nil {
+		t.Error("the poststop hook has not run")
 	}
 	before.Unchanged(t)
 }

@@ -190,11 +190,11 @@ func (c containerd) terminal(t *testing.T) {
 	c.gone()
 }
 
-// task is the line of ctr task ls for a container: its pid and its status.
-func (c containerd) task(id string) (pid, status string) {
+// task is the line of ctr task ls for the container: its pid and its status.
+func (c containerd) task() (pid, status string) {
 	c.t.Helper()
 	for line := range strings.Lines(c.ok("task", "ls")) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == id {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "box" {
 			return f[1], f[2]
 		}
 	}
@@ -206,7 +206,7 @@ func (c containerd) task(id string) (pid, status string) {
 func (c containerd) detached(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	okLine(c.t, c.run([]string{"--detach", "--pid-file", pidFile}, "box", "sleep", "1000"))
-	pid, status := c.task("box")
+	pid, status := c.task()
 	if status != "RUNNING" {
 		t.Errorf("task ls: %s", status)
 	}
@@ -234,7 +234,7 @@ func (c containerd) detached(t *testing.T) {
 func (c containerd) stopped(code int) {
 	c.t.Helper()
 	drive.Eventually(c.t, "the task has stopped", func() bool {
-		_, status := c.task("box")
+		_, status := c.task()
 		return status == "STOPPED"
 	})
 	r := execLine(c.t, c.line("task", "rm", "box"))

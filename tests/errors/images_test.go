@@ -46,9 +46,9 @@ func images() []row {
 		{input: "a terminal and nobody at it", call: args("run -dt --network none true"), want: "cannot allocate tty if mocker will detach without setting console socket", code: 125},
 		{input: "a network that there is not", call: args("run --network bridge true"), want: "--network bridge: want veth, none or host", code: 125},
 
-		one("a size that is none", "--memory lots", "--memory lots: not a size such as 512m or 1g"),
-		one("a size below zero", "--memory -1", "--memory -1: not a size such as 512m or 1g"),
-		one("a size with a unit that there is not", "--memory 5x", "--memory 5x: not a size such as 512m or 1g"),
+		one("a size that is none", "--memory lots", "--memory lots: not a size such as 512m or 1.5g"),
+		one("a size below zero", "--memory -1", "--memory -1: not a size such as 512m or 1.5g"),
+		one("a size with a unit that there is not", "--memory 5x", "--memory 5x: not a size such as 512m or 1.5g"),
 		one("a size that no machine has", "--memory 9000000p", "--memory 9000000p: too large"),
 		one("too little memory", "--memory 512k", "--memory 512k: less than 6m, in which hardly anything starts"),
 		one("CPUs that are no number", "--cpus two", "--cpus two: not a number of CPUs such as 0.5 or 2"),

@@ -101,8 +101,8 @@ func commandLine() []row {
 		{input: "a root that is a file", call: args("--root $DIR/file create --bundle $BUNDLE $ID"), want: "create state directory $DIR/file: not a directory",
 			prep: func(p *place) { p.spec(func(*specs.Spec) {}); p.write(filepath.Join(p.dir, "file"), "", 0o644) }},
 		{input: "an empty root", call: call{args: []string{"--root", "", "list"}}, want: "--root: the path is empty"},
-		{input: "not root", call: call{args: create.args, as: 65534}, want: "create: must run as root (rootless containers are not built yet)", prep: with(func(*specs.Spec) {})},
-		{input: "not root, to look", call: call{args: []string{"state", "$ID"}, as: 65534}, want: "open container directory /run/mocker/$ID: permission denied", prep: made},
+		{input: "not root", call: call{args: create.args, as: 65534}, want: "config.json: linux.namespaces: an ordinary user needs a user namespace (mocker spec --rootless writes one)", prep: with(func(*specs.Spec) {})},
+		{input: "not root, to look", call: call{args: []string{"state", "$ID"}, as: 65534}, want: `container does not exist: "$ID"`, prep: made},
 		{input: "a pid file in a directory that does not exist", call: args("create --bundle $BUNDLE --pid-file $DIR/none/pid $ID"),
 			prep: with(func(*specs.Spec) {}), want: "save: write pid file $DIR/none/pid: no such file or directory"},
 		{input: "a pid file that is a directory", call: args("create --bundle $BUNDLE --pid-file $DIR $ID"),
@@ -467,6 +467,20 @@ func hooks() []row {
 		{input: "a hook that hangs, with a timeout", call: create, want: `prestart hooks: hook "/bin/sh": timed out after 1s: wait`, prep: prestart(slow)},
 		{input: "a hook that does not exist", call: create, want: `prestart hooks: hook "/does/not/exist": start: no such file or directory`, prep: prestart(specs.Hook{Path: "/does/not/exist"})},
 		{input: "a hook that is not executable", call: create, want: `prestart hooks: hook "/etc/passwd": start: permission denied`, prep: prestart(specs.Hook{Path: "/etc/passwd"})},
+		{input: "a createContainer hook that fails", call: create, want: `createContainer hooks: hook "/bin/sh": exit status 3: no luck`,
+			prep: with(func(s *specs.Spec) {
+				s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{sh("echo no luck >&2; exit 3")}}
+			})},
+		{input: "a createContainer hook that does not exist", call: create, want: `createContainer hooks: hook "/does/not/exist": start: exec: "/does/not/exist": stat /does/not/exist: no such file or directory`,
+			prep: with(func(s *specs.Spec) {
+				s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/does/not/exist"}}}
+			})},
+		{input: "a startContainer hook that fails", call: start, gone: true, want: `startContainer hooks: hook "/bin/sh": exit status 3: no luck`,
+			prep: startHook(sh("echo no luck >&2; exit 3"))},
+		{input: "a startContainer hook that does not exist", call: start, gone: true, want: `startContainer hooks: hook "/does/not/exist": start: exec: "/does/not/exist": stat /does/not/exist: no such file or directory`,
+			prep: startHook(specs.Hook{Path: "/does/not/exist"})},
+		{input: "a startContainer hook that its user may not execute", call: start, gone: true, want: `startContainer hooks: hook "/etc/passwd": start: exec: "/etc/passwd": permission denied`,
+			prep: startHook(specs.Hook{Path: "/etc/passwd"})},
 		{input: "a poststart hook that fails", call: args("run --bundle $BUNDLE $ID"), want: `poststart hooks: hook "/bin/sh": exit status 3`, prep: with(func(s *specs.Spec) {
 			s.Process.Args = []string{"sleep", "100"}
 			s.Hooks = &specs.Hooks{Poststart: []specs.Hook{sh("exit 3")}}
@@ -479,23 +493,26 @@ func hooks() []row {
 	}
 }
 
+// startHook leaves a created container with a startContainer hook.
+func startHook(hook specs.Hook) func(*place) {
+	return func(p *place) {
+		p.spec(func(s *specs.Spec) { s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{hook}} })
+		p.ok("create", "--bundle", p.bundle, p.id)
+	}
+}
+
 func unbuilt() []row {
 	one := func(input, want string, edit func(*specs.Spec)) row {
 		return row{input: input, call: create, prep: with(edit), want: want}
 	}
 	return []row{
 		{input: "the systemd driver", call: args("--systemd-cgroup list"), want: "--systemd-cgroup: the systemd cgroup driver is not built yet, use cgroupfs"},
-		{input: "rootless, asked for", call: args("--rootless true list"), want: "--rootless true: rootless containers are not built yet"},
 		one("seccomp",
 			"config.json: linux.seccomp: not supported yet", func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActErrno} }),
 		one("an AppArmor profile",
 			"config.json: process.apparmorProfile: not supported yet", func(s *specs.Spec) { s.Process.ApparmorProfile = "none-such" }),
 		one("an SELinux label",
 			"config.json: process.selinuxLabel: not supported yet", func(s *specs.Spec) { s.Process.SelinuxLabel = "none_such" }),
-		one("a hook inside the container",
-			"config.json: hooks.startContainer: not supported yet", func(s *specs.Spec) {
-				s.Hooks = &specs.Hooks{StartContainer: []specs.Hook{{Path: "/bin/true"}}}
-			}),
 		one("a scheduler",
 			"config.json: process.scheduler: not supported yet", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch} }),
 		one("Intel RDT",

@@ -1,6 +1,8 @@
 package security
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -80,8 +82,8 @@ func TestOwnBinaryIsNoProgram(t *testing.T) {
 }
 
 // TestBinaryCannotBeWritten: an attacker with every capability and without a
-// mask holds /proc/PID/exe of what a container begins as, and of the mocker
-// that makes it, and writes to both when it can: CVE-2019-5736 with all the
+// mask holds /proc/PID/exe of what a container begins as, and of the mockers
+// that make it, start it and join it, and writes to them when it can: CVE-2019-5736 with all the
 // time in the world. The same attacker succeeds with another binary.
 //
 // It sees the host's processes, as the containers that mocker makes so far see
@@ -125,7 +127,12 @@ func TestBinaryCannotBeWritten(t *testing.T) {
 		printf '%%s init\n%%s mocker\n' $init $PPID >>%[1]s/victims
 		until test -e %[1]s/continue; do sleep 0.02; done`, root)
 	bundle := drive.Bundle(t, func(s *specs.Spec) {
-		s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", hook}, Env: []string{"PATH=/bin:/usr/bin"}}}}
+		env := []string{"PATH=/bin:/usr/bin"}
+		s.Hooks = &specs.Hooks{
+			CreateRuntime:  []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", hook}, Env: env}},
+			StartContainer: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "touch /in; until test -e /continue; do sleep 0.02; done"}, Env: env}},
+		}
+		s.Process.Args = []string{"sleep", "1000"}
 	})
 	create := drive.Start(t, bin, "create", "--bundle", bundle, "security-victim")
 	defer drive.Run(t, "delete", "--force", "security-victim")
@@ -135,10 +142,34 @@ func TestBinaryCannotBeWritten(t *testing.T) {
 	if r := create.Wait(); r.Code != 0 {
 		t.Fatal(r)
 	}
-	if r := drive.Exec(t, bin, "start", "security-victim"); r.Code != 0 {
+	// start, as long as its hook runs in the container; then exec, which waits
+	// for the container to be resumed.
+	victims := func(cmd *drive.Cmd, name string) {
+		t.Helper()
+		f, err := os.OpenFile(root+"/victims", os.O_APPEND|os.O_WRONLY, 0)
+		must(t, err)
+		_, err = fmt.Fprintf(f, "%d %s\n", cmd.Process.Pid, name)
+		must(t, errors.Join(err, f.Close()))
+		says("held " + name)
+	}
+	start := drive.Start(t, bin, "start", "security-victim")
+	drive.Eventually(t, "the startContainer hook runs", func() bool { _, err := os.Stat(bundle + "/rootfs/in"); return err == nil })
+	victims(start, "start")
+	must(t, os.WriteFile(bundle+"/rootfs/continue", nil, 0o644))
+	if r := start.Wait(); r.Code != 0 {
 		t.Fatal(r)
 	}
-	// Neither runs from the binary any more: now or never.
+	var state struct{ Pid int }
+	must(t, json.Unmarshal([]byte(drive.Exec(t, bin, "state", "security-victim").Stdout), &state))
+	thaw := drive.Freeze(t, drive.Cgroup(t, state.Pid, "freezer"))
+	joiner := drive.Start(t, bin, "exec", "--ignore-paused", "security-victim", "true")
+	drive.Eventually(t, "exec has a child", func() bool { return len(drive.Children(t, joiner.Process.Pid)) > 0 })
+	victims(joiner, "exec")
+	thaw()
+	if r := joiner.Wait(); r.Code != 0 {
+		t.Fatal(r)
+	}
+	// None runs from the binary any more: now or never.
 	time.Sleep(50 * time.Millisecond)
 	must(t, os.WriteFile(root+"/stop", nil, 0o644))
 	if r := attacker.Wait(); r.Code != 0 || strings.Count(r.Stdout, "wrote") != 1 {
