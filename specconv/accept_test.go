@@ -181,6 +181,18 @@ func TestMountIDs(t *testing.T) {
 
 func TestRemount(t *testing.T) {
 	const ro = unix.MOUNT_ATTR_RDONLY
+	// Of what is not the container's own, the mount alone changes.
+	for before, want := range map[string]string{
+		`{"destination":"/d","type":"bind","source":"/x"}`: "bind",
+		`{"destination":"/d","type":"cgroup"}`:             "bind",
+		`{"destination":"/e","type":"tmpfs"}`:              "bind",
+		`{"destination":"/d","type":"tmpfs"}`:              "tmpfs",
+	} {
+		cfg := convertWith(t, "mounts", "["+before+`,{"destination":"/d","type":"tmpfs","options":["remount","ro"]}]`)
+		if m := cfg.Mounts[1]; m.Type != want || (len(m.Data) > 0) != (want == "tmpfs") {
+			t.Errorf("after %s: %+v", before, m)
+		}
+	}
 	for options, want := range map[string]config.Mount{
 		`["remount","ro"]`:             {Set: ro, Data: []string{"ro"}},
 		`["remount","rw","size=1"]`:    {Clear: ro, Data: []string{"size=1", "rw"}},

@@ -47,7 +47,7 @@ func convertMount(i int, given *specs.Mount, cfg *config.Config) (config.Mount, 
 		}
 	}
 	if m.Remount {
-		return m, checkRemount(at, &m, cfg.Mounts)
+		return m, convertRemount(at, &m, cfg.Mounts)
 	}
 	switch {
 	case m.Type == "":
@@ -68,34 +68,39 @@ func convertMount(i int, given *specs.Mount, cfg *config.Config) (config.Mount, 
 
 func isCgroup(typ string) bool { return typ == "cgroup" || typ == "cgroup2" }
 
-// checkRemount refuses to change a file system that the host has too: a
-// remount that is not a bind mount's changes the superblock, for everybody.
-func checkRemount(at string, m *config.Mount, before []config.Mount) error {
-	if m.CopyUp {
+// convertRemount resolves an entry that changes what is mounted already. Of a
+// file system that an entry before has made, the superblock changes as well;
+// of any other only the mount, as with runc: the host has that file system too.
+func convertRemount(at string, m *config.Mount, before []config.Mount) error {
+	switch {
+	case m.CopyUp:
 		return refuse(at+".options", "remount", "cannot go with tmpcopyup")
-	}
-	if m.IDMap != nil {
+	case m.IDMap != nil:
 		return refuse(at+".options", "remount", "cannot go with idmap or ridmap: ids are mapped when something is mounted")
-	}
-	if m.Type == "bind" {
+	case m.Type == "bind":
 		return nil
+	case !madeBy(before, m.Destination):
+		if len(m.Data) > 0 {
+			return refuse(at+".options", m.Data[0], "an option of a file system that is the host's as well, and no remount's to change")
+		}
+		m.Type = "bind"
+	case m.Set&unix.MOUNT_ATTR_RDONLY != 0:
+		m.Data = append(m.Data, "ro")
+	case m.Clear&unix.MOUNT_ATTR_RDONLY != 0:
+		m.Data = append(m.Data, "rw")
 	}
-	for i := range slices.Backward(before) {
-		if b := &before[i]; b.Destination == m.Destination && !b.Remount {
-			if b.Type == "bind" || isCgroup(b.Type) {
-				return refuse(at+".options", "remount", "%s has a file system of the host, which a remount would change for the host too; with bind it changes the container's mount alone", item("mounts", b.Index))
-			}
-			// mount(2) sets and clears what belongs to the superblock too.
-			switch {
-			case m.Set&unix.MOUNT_ATTR_RDONLY != 0:
-				m.Data = append(m.Data, "ro")
-			case m.Clear&unix.MOUNT_ATTR_RDONLY != 0:
-				m.Data = append(m.Data, "rw")
-			}
-			return nil
+	return nil
+}
+
+// madeBy reports whether what is mounted on a path is a new file system of one
+// of the entries.
+func madeBy(entries []config.Mount, path string) bool {
+	for i := range slices.Backward(entries) {
+		if e := &entries[i]; e.Destination == path && !e.Remount {
+			return e.Type != "bind" && !isCgroup(e.Type)
 		}
 	}
-	return refuse(at+".options", "remount", "no entry before this one mounts a file system on %q", m.Destination)
+	return false
 }
 
 func checkMountStrings(at string, m *specs.Mount) error {

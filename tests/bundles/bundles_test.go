@@ -1,6 +1,7 @@
 package bundles
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -76,7 +77,7 @@ func TestAllOfThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tested := map[string]bool{"hello": true, "hooks": true, "limits": true, "network": true, "peer": true, "pod": true, "rootless": true, "shell": true}
+	tested := map[string]bool{"hello": true, "hooks": true, "limits": true, "network": true, "peer": true, "pod": true, "rootless": true, "shell": true, "volumes": true}
 	for _, d := range dirs {
 		if !tested[d.Name()] {
 			t.Errorf("bundles/%s has no test", d.Name())
@@ -106,6 +107,24 @@ func TestLimits(t *testing.T) {
 	want := "16 MiB of memory:\nexit status 137\n8 processes:\nsh: can't fork: Resource temporarily unavailable\n"
 	if r.Code != 0 || r.Stdout != want || r.Stderr != "Killed\n" {
 		t.Errorf("limits: %v", r)
+	}
+	before.Unchanged(t)
+}
+
+// TestVolumes: the volume outlives the containers, and belongs to root.
+func TestVolumes(t *testing.T) {
+	top := checkout(t)
+	before := drive.TakeSnapshot(t)
+	for n := 1; n <= 2; n++ {
+		r := drive.Exec(t, "sh", "-c", readme(t, top, "volumes"))
+		want := fmt.Sprintf("%d visits, by user 1000\nvolumes\n1.0M of memory in /tmp\n", n)
+		if r.Code != 0 || r.Stdout != want || r.Stderr != "" {
+			t.Errorf("volumes: %v", r)
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(filepath.Join(top, "bundles/volumes/rootfs/home/visits"), &st); err != nil || st.Uid != 0 || st.Gid != 0 {
+		t.Errorf("visits belongs to %d:%d: %v", st.Uid, st.Gid, err)
 	}
 	before.Unchanged(t)
 }

@@ -251,13 +251,9 @@ func configs() []row {
 			`config.json: mounts[7].options[0]: "idmap": only a bind mount can be id-mapped`, func(s *specs.Spec) {
 				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Type: "tmpfs", Options: []string{"idmap"}})
 			}),
-		one("a remount of what was never mounted",
-			`config.json: mounts[7].options: "remount": no entry before this one mounts a file system on "/mnt"`, func(s *specs.Spec) {
-				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Type: "tmpfs", Options: []string{"remount", "ro"}})
-			}),
-		one("a remount of a file system of the host",
-			`config.json: mounts[8].options: "remount": mounts[7] has a file system of the host, which a remount would change for the host too; with bind it changes the container's mount alone`, func(s *specs.Spec) {
-				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind"}}, specs.Mount{Destination: "/mnt", Type: "none", Options: []string{"remount", "ro"}})
+		one("a remount of a file system of the host, with its options",
+			`config.json: mounts[8].options: "size=1m": an option of a file system that is the host's as well, and no remount's to change`, func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind"}}, specs.Mount{Destination: "/mnt", Type: "tmpfs", Options: []string{"remount", "size=1m"}})
 			}),
 		one("a cgroup mount with a controller as an option",
 			`config.json: mounts[7].options[0]: "memory": the container gets the host's hierarchies, whose options cannot be changed`, func(s *specs.Spec) {
@@ -305,6 +301,8 @@ func machine() []row {
 			"rootfs: mounts[7] (tmpfs on /tmp): fsconfig size=big: invalid argument (tmpfs: Bad value for 'size')", specs.Mount{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs", Options: []string{"size=big"}}),
 		mount("a bind mount of something below a file",
 			"rootfs: mounts[7].source: open_tree /etc/passwd/x: not a directory", specs.Mount{Destination: "/mnt", Source: "/etc/passwd/x", Options: []string{"bind"}}),
+		mount("a remount of what was never mounted",
+			"rootfs: mounts[7].destination: remount: nothing is mounted on /tmp", specs.Mount{Destination: "/tmp", Type: "tmpfs", Options: []string{"remount", "ro"}}),
 		one("a mount in a volume that is read-only",
 			"rootfs: mounts[8].destination: make /mnt/new: mkdir new: read-only file system", func(s *specs.Spec) {
 				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/bin", Options: []string{"bind", "ro"}}, specs.Mount{Destination: "/mnt/new", Type: "tmpfs", Source: "tmpfs"})

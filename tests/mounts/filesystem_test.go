@@ -147,7 +147,7 @@ func TestTmpfsMode(t *testing.T) {
 
 // TestRemount changes what an entry before has mounted.
 func TestRemount(t *testing.T) {
-	mockersOwn(t, "runc has no remount of an own file system, and drops attributes that are not named again")
+	mockersOwn(t, "runc drops attributes that are not named again, and changes no file system")
 	source := hostTmpfs(t, 0)
 	for _, c := range []struct {
 		want, super string
@@ -155,6 +155,7 @@ func TestRemount(t *testing.T) {
 	}{
 		{"ro,nosuid,nodev,relatime", "rw", []specs.Mount{mount("none", source, "/mnt", "bind", "nosuid"), mount("none", "", "/mnt", "bind", "remount", "ro", "nodev")}},
 		{"rw,relatime", "rw", []specs.Mount{mount("none", source, "/mnt", "bind", "ro"), mount("none", source, "/mnt", "bind", "remount", "rw")}},
+		{"ro,relatime", "rw", []specs.Mount{mount("none", source, "/mnt", "bind"), mount("tmpfs", "", "/mnt", "remount", "ro")}},
 		{"ro,relatime", "rw,size=1024k", []specs.Mount{mount("tmpfs", "tmpfs", "/mnt", "size=64k"), mount("tmpfs", "tmpfs", "/mnt", "remount", "size=1m", "ro")}},
 		{"rw,nosuid,relatime", "rw,size=64k", []specs.Mount{mount("tmpfs", "tmpfs", "/mnt", "size=64k", "ro", "nosuid"), mount("", "", "/mnt", "remount", "rw")}},
 		{"rw,noexec,relatime", "rw", []specs.Mount{mount("proc", "proc", "/mnt"), mount("proc", "proc", "/mnt", "remount", "noexec", "hidepid=2")}},
