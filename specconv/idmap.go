@@ -40,6 +40,9 @@ func convertIDMaps(spec *specs.Spec, cfg *config.Config) error {
 		if *m.to, err = convertIDMap(m.at, m.given); err != nil {
 			return err
 		}
+		if cfg.PathOf(unix.CLONE_NEWUSER) != "" && slices.Equal(*m.to, config.IDMap{{Size: 1}}) {
+			*m.to = nil // podman writes that beside whatever it joins
+		}
 	}
 	return nil
 }

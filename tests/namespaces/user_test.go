@@ -70,7 +70,7 @@ func prints(t *testing.T, script string, edit func(*specs.Spec)) string {
 // running starts a container in the background and gives its pid.
 func running(t *testing.T, id string, edit func(*specs.Spec)) int {
 	t.Helper()
-	drive.OK(t, "run", "--detach", "--bundle", drive.Bundle(t, edits(drive.Sh("trap 'exit 7' TERM; while :; do sleep 0.05; done"), edit)), id)
+	drive.OK(t, "run", "--detach", "--bundle", drive.Bundle(t, edits(drive.Sh("trap 'exit 7' TERM; while :; do usleep 50000; done"), edit)), id)
 	return state(t, id).Pid
 }
 
@@ -136,12 +136,11 @@ func TestCopyUpOfUserNamespace(t *testing.T) {
 		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/data", Type: "tmpfs", Source: "tmpfs", Options: []string{"tmpcopyup"}})
 	}))
 	data := filepath.Join(bundle, "rootfs/data")
-	for name, owner := range map[string]int{"": 0, "/hers": 100042, "/nobodys": 5} {
-		if name == "" {
-			if err := os.Mkdir(data, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		} else if err := os.WriteFile(data+name, nil, 0o644); err != nil {
+	if err := os.Mkdir(data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, owner := range map[string]int{"/hers": 100042, "/nobodys": 5} {
+		if err := os.WriteFile(data+name, nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chown(data+name, owner, owner); err != nil {
@@ -166,8 +165,12 @@ func TestMapsOfJoined(t *testing.T) {
 		edit func(*specs.Spec)
 		want string
 	}{
-		"none":  {enter, ""},
-		"same":  {edits(mapped, enter), ""},
+		"none": {enter, ""},
+		"same": {edits(mapped, enter), ""},
+		"podman's": {edits(enter, func(s *specs.Spec) {
+			s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 0, Size: 1}}
+			s.Linux.GIDMappings = s.Linux.UIDMappings
+		}), ""},
 		"other": {edits(enter, other), fmt.Sprintf(`namespaces: linux.uidMappings: "0 200000 65536", but the user namespace /proc/%d/ns/user is joined and has "0 100000 65536"`, pid)},
 		"id":    {edits(enter, func(s *specs.Spec) { s.Process.User.UID = 70000 }), fmt.Sprintf("namespaces: process.user.uid: 70000: not mapped in the user namespace /proc/%d/ns/user", pid)},
 	} {
@@ -240,6 +243,17 @@ func TestTerminalInJoinedPID(t *testing.T) {
 	term.Type("tty; echo job$((1+1)); sleep 100\r")
 	term.Expect("/dev/pts/0")
 	term.Expect("job2")
+	drive.Eventually(t, "sleep runs, in the foreground then", func() bool {
+		comms, _ := filepath.Glob("/proc/[0-9]*/comm")
+		for _, file := range comms {
+			if comm, _ := os.ReadFile(file); string(comm) == "sleep\n" {
+				if ns, _ := os.Readlink(filepath.Dir(file) + "/ns/pid"); ns == link(pid, "pid") && !strings.HasPrefix(file, fmt.Sprintf("/proc/%d/", pid)) {
+					return true
+				}
+			}
+		}
+		return false
+	})
 	term.Type("\x03")
 	term.Expect("# ")
 	term.Type("exit 3\r")
