@@ -165,6 +165,30 @@ func TestSubCgroup(t *testing.T) {
 	}
 }
 
+// TestUnified: where v2 is all there is, a process is born in the container's
+// cgroup; if that has given its controllers away and takes none, in the one
+// that the first process has moved to.
+func TestUnified(t *testing.T) {
+	mockersOwn(t, "runc looks at the machine's mounts")
+	if _, err := os.Stat("/sys/fs/cgroup/unified/cgroup.controllers"); err != nil {
+		t.Skip("needs a hybrid machine: /sys/fs/cgroup/unified is not there")
+	}
+	b := &box{TB: t, id: fmt.Sprintf("exec-unified-%d", os.Getpid()), bundle: drive.Bundle(t, func(s *specs.Spec) { s.Process.Args = []string{"sleep", "1000"} })}
+	t.Cleanup(func() { drive.Run(t, "delete", "--force", b.id) })
+	const script = `mount -n --bind /sys/fs/cgroup/unified /sys/fs/cgroup && cd /sys/fs/cgroup && exec 2>&1
+		"$1" run --detach --bundle "$2" "$3" && "$1" exec "$3" grep ^0 /proc/self/cgroup
+		mkdir "mocker/$3/sub" && "$1" exec --cgroup sub "$3" grep ^0 /proc/self/cgroup
+		"$1" exec --cgroup none "$3" true
+		"$1" exec --cgroup memory:sub "$3" true
+		"$1" delete --force "$3"`
+	r := drive.Exec(t, "unshare", "-m", "sh", "-c", script, "sh", drive.Mocker(t), b.bundle, b.id)
+	want := "0::/\n0::/sub\nmocker: --cgroup: open cgroup: stat /sys/fs/cgroup/mocker/" + b.id + "/none: no such file or directory\n" +
+		"mocker: --cgroup: the container has no cgroup of a controller \"memory\"\n"
+	if got := strings.ReplaceAll(r.Stdout, "/mocker/"+b.id+"\n", "/\n"); strings.ReplaceAll(got, "/mocker/"+b.id+"/sub\n", "/sub\n") != want {
+		t.Errorf("%v\nwant %q", r, want)
+	}
+}
+
 // TestKeyring: the session keyring is the container's, not the caller's, and
 // no new one for each process.
 func TestKeyring(t *testing.T) {
