@@ -165,9 +165,44 @@ func TestSubCgroup(t *testing.T) {
 	}
 }
 
+// TestBusyCgroup: a v2 cgroup that has given a controller away takes no
+// process; exec follows the first process to where that has moved.
+func TestBusyCgroup(t *testing.T) {
+	mockersOwn(t, "runc does so on a machine with v2 alone")
+	const root, controller = "/sys/fs/cgroup/unified", "hugetlb" // not one of threads: those can be given away
+	given, err := os.ReadFile(root + "/cgroup.subtree_control")
+	if err != nil || !slices.Contains(strings.Fields(string(given)), controller) {
+		t.Skipf("needs a machine whose %s gives %s to cgroups below it", root, controller)
+	}
+	parent := fmt.Sprintf("/exec-busy-%d", os.Getpid())
+	b := running(t, func(s *specs.Spec) { s.Linux.CgroupsPath = parent + "/box" })
+	t.Cleanup(func() {
+		drive.OK(t, "delete", "--force", b.id)
+		dirs, _ := filepath.Glob("/sys/fs/cgroup/*" + parent)
+		for _, dir := range dirs {
+			_ = os.Remove(dir)
+		}
+	})
+	box := root + parent + "/box"
+	if err := os.Mkdir(box+"/init", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, write := range []struct{ file, text string }{
+		{root + parent + "/cgroup.subtree_control", "+" + controller},
+		{box + "/init/cgroup.procs", strconv.Itoa(b.pid)},
+		{box + "/cgroup.subtree_control", "+" + controller},
+	} {
+		if err := os.WriteFile(write.file, []byte(write.text), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := read(t, fmt.Sprintf("/proc/%d/cgroup", b.detached())); !strings.HasSuffix(got, "0::"+parent+"/box/init") {
+		t.Errorf("the process is in\n%s", got)
+	}
+}
+
 // TestUnified: where v2 is all there is, a process is born in the container's
-// cgroup; if that has given its controllers away and takes none, in the one
-// that the first process has moved to.
+// cgroup, or in one below it.
 func TestUnified(t *testing.T) {
 	mockersOwn(t, "runc looks at the machine's mounts")
 	if _, err := os.Stat("/sys/fs/cgroup/unified/cgroup.controllers"); err != nil {
