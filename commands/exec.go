@@ -29,7 +29,7 @@ EXAMPLE
     mocker exec box1 ps
     mocker exec --tty --env TERM=linux --user 1000:1000 box1 sh`,
 		Flags: append(processFlags(),
-			&cli.StringFlag{Name: "process", Aliases: []string{"p"}, Usage: "take the process from `FILE`, which has what stands under \"process\" in a config.json; goes without the flags above"},
+			&cli.StringFlag{Name: "process", Aliases: []string{"p"}, Usage: "take the process from `FILE`, which has what stands under \"process\" in a config.json; goes with none of the flags above but --tty"},
 			option("return once the process has started", "detach", "d"),
 			&cli.StringFlag{Name: "console-socket", Usage: "send the master side of the terminal to the AF_UNIX socket at `PATH`"},
 			&cli.StringFlag{Name: "pid-file", Usage: "write the process id to `FILE`, digits only"},
@@ -128,7 +128,7 @@ func (e *env) process(c *cli.Context, container *libcontainer.Container) (*confi
 func (e *env) givenProcess(c *cli.Context, container *libcontainer.Container) (*specs.Process, string, error) {
 	if file := c.String("process"); file != "" {
 		for _, flag := range processFlags() {
-			if name := flag.Names()[0]; given(c, name) {
+			if name := flag.Names()[0]; given(c, name) && name != "tty" {
 				return nil, "", fmt.Errorf("--%s: cannot be given together with --process, whose file says it", name)
 			}
 		}
@@ -136,6 +136,9 @@ func (e *env) givenProcess(c *cli.Context, container *libcontainer.Container) (*
 			return nil, "", fmt.Errorf("%q: no program can be given together with --process, whose file names it", c.Args().Get(1))
 		}
 		given, err := specconv.LoadProcess(file)
+		if err == nil && c.Bool("tty") {
+			given.Terminal = true // podman says it twice
+		}
 		return given, file, err
 	}
 	if c.NArg() == 1 {

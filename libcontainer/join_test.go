@@ -1,3 +1,7 @@
+//go:build !race
+
+// A joiner drops its memory, which a child of the race detector needs.
+
 package libcontainer
 
 import (

@@ -103,6 +103,7 @@ func TestContainerd(t *testing.T) {
 	}
 	c.subtest("terminal", containerd.terminal)
 	c.subtest("detached", containerd.detached)
+	c.subtest("exec", containerd.exec)
 	c.subtest("all", containerd.all)
 	c.subtest("force", containerd.force)
 	c.subtest("paused", containerd.paused)

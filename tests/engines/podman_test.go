@@ -84,6 +84,7 @@ func TestPodman(t *testing.T) {
 	p.subtest("signal", podman.signal)
 	p.subtest("JSON log", podman.jsonLog)
 	p.subtest("detached", podman.detached)
+	p.subtest("exec", podman.exec)
 	p.subtest("stop", podman.stop)
 	p.subtest("paused", podman.paused)
 	p.subtest("again", podman.again)

@@ -165,6 +165,65 @@ func TestSubCgroup(t *testing.T) {
 	}
 }
 
+// TestBusyCgroup: a v2 cgroup that has given a controller away takes no
+// process; exec follows the first process to where that has moved.
+func TestBusyCgroup(t *testing.T) {
+	mockersOwn(t, "runc does so on a machine with v2 alone")
+	const root, controller = "/sys/fs/cgroup/unified", "hugetlb" // not one of threads: those can be given away
+	given, err := os.ReadFile(root + "/cgroup.subtree_control")
+	if err != nil || !slices.Contains(strings.Fields(string(given)), controller) {
+		t.Skipf("needs a machine whose %s gives %s to cgroups below it", root, controller)
+	}
+	parent := fmt.Sprintf("/exec-busy-%d", os.Getpid())
+	b := running(t, func(s *specs.Spec) { s.Linux.CgroupsPath = parent + "/box" })
+	t.Cleanup(func() {
+		drive.OK(t, "delete", "--force", b.id)
+		dirs, _ := filepath.Glob("/sys/fs/cgroup/*" + parent)
+		for _, dir := range dirs {
+			_ = os.Remove(dir)
+		}
+	})
+	box := root + parent + "/box"
+	if err := os.Mkdir(box+"/init", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, write := range []struct{ file, text string }{
+		{root + parent + "/cgroup.subtree_control", "+" + controller},
+		{box + "/init/cgroup.procs", strconv.Itoa(b.pid)},
+		{box + "/cgroup.subtree_control", "+" + controller},
+	} {
+		if err := os.WriteFile(write.file, []byte(write.text), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := read(t, fmt.Sprintf("/proc/%d/cgroup", b.detached())); !strings.HasSuffix(got, "0::"+parent+"/box/init") {
+		t.Errorf("the process is in\n%s", got)
+	}
+}
+
+// TestUnified: where v2 is all there is, a process is born in the container's
+// cgroup, or in one below it.
+func TestUnified(t *testing.T) {
+	mockersOwn(t, "runc looks at the machine's mounts")
+	if _, err := os.Stat("/sys/fs/cgroup/unified/cgroup.controllers"); err != nil {
+		t.Skip("needs a hybrid machine: /sys/fs/cgroup/unified is not there")
+	}
+	b := &box{TB: t, id: fmt.Sprintf("exec-unified-%d", os.Getpid()), bundle: drive.Bundle(t, func(s *specs.Spec) { s.Process.Args = []string{"sleep", "1000"} })}
+	t.Cleanup(func() { drive.Run(t, "delete", "--force", b.id) })
+	const script = `mount -n --bind /sys/fs/cgroup/unified /sys/fs/cgroup && cd /sys/fs/cgroup && exec 2>&1
+		"$1" run --detach --bundle "$2" "$3" && "$1" exec "$3" grep ^0 /proc/self/cgroup
+		mkdir "mocker/$3/sub" && "$1" exec --cgroup sub "$3" grep ^0 /proc/self/cgroup
+		"$1" exec --cgroup none "$3" true
+		"$1" exec --cgroup memory:sub "$3" true
+		"$1" delete --force "$3"`
+	r := drive.Exec(t, "unshare", "-m", "sh", "-c", script, "sh", drive.Mocker(t), b.bundle, b.id)
+	want := "0::/\n0::/sub\nmocker: --cgroup: open cgroup: stat /sys/fs/cgroup/mocker/" + b.id + "/none: no such file or directory\n" +
+		"mocker: --cgroup: the container has no cgroup of a controller \"memory\"\n"
+	if got := strings.ReplaceAll(r.Stdout, "/mocker/"+b.id+"\n", "/\n"); strings.ReplaceAll(got, "/mocker/"+b.id+"/sub\n", "/sub\n") != want {
+		t.Errorf("%v\nwant %q", r, want)
+	}
+}
+
 // TestKeyring: the session keyring is the container's, not the caller's, and
 // no new one for each process.
 func TestKeyring(t *testing.T) {
