@@ -135,11 +135,11 @@ func (e *env) givenProcess(c *cli.Context, container *libcontainer.Container) (*
 		if c.NArg() > 1 {
 			return nil, "", fmt.Errorf("%q: no program can be given together with --process, whose file names it", c.Args().Get(1))
 		}
-		given, err := specconv.LoadProcess(file)
+		process, err := specconv.LoadProcess(file)
 		if err == nil && c.Bool("tty") {
-			given.Terminal = true // podman says it twice
+			process.Terminal = true // podman says it twice
 		}
-		return given, file, err
+		return process, file, err
 	}
 	if c.NArg() == 1 {
 		return nil, "", errors.New("process args cannot be empty: name a program behind the container id, or a process.json with --process")
