@@ -147,6 +147,12 @@ func (in *Child) TakeIDs(uid, gid uint32, denied bool) error {
 // FixedGroups reports whether the child's user namespace denies setgroups(2).
 func (in *Child) FixedGroups() bool { return in.fixedGroups }
 
+// Show is the opposite of Hide, also of what a change of ids has done: who has
+// the child's ids may look into it.
+func (in *Child) Show() error {
+	return in.do("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1)
+}
+
 // Hide makes the child undumpable: nobody without capabilities over mocker
 // itself may trace it or look into it (PR_SET_DUMPABLE).
 func (in *Child) Hide() error {

@@ -219,6 +219,11 @@ func create(in *inside.Child, cfg *config.Config) error {
 			return err
 		}
 	}
+	if os.Geteuid() != 0 && cfg.PathOf(unix.CLONE_NEWPID) == "" {
+		// Hooks have to join it, which takes a right over it that an ordinary
+		// user has not over what is hidden. Nobody else is in there.
+		return in.Show()
+	}
 	return in.Hide()
 }
 

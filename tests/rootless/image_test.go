@@ -1,8 +1,12 @@
 package rootless
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
@@ -42,5 +46,39 @@ func TestImage(t *testing.T) {
 		t.Errorf("the volume: %q", got)
 	}
 	u.ok("delete", "--force", "rootless-image")
+	before.Unchanged(t)
+}
+
+// TestHooks: all six kinds, as the user, and those inside with its ids there.
+func TestHooks(t *testing.T) {
+	u := newUser(t, false)
+	before := drive.TakeSnapshot(t)
+	bundle := u.bundle(func(s *specs.Spec) {
+		s.Process.Args = []string{"true"}
+		hook := func(path, name string) []specs.Hook {
+			script := "echo " + name + " $(id -u) >>" + path + "; cat >/dev/null"
+			return []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", script}, Env: []string{"PATH=/bin:/usr/bin"}}}
+		}
+		log := u.home + "/log"
+		s.Hooks = &specs.Hooks{
+			Prestart:        hook(log, "prestart"), //nolint:staticcheck // deprecated, and what docker uses
+			CreateRuntime:   hook(log, "createRuntime"),
+			CreateContainer: hook(log, "createContainer"),
+			StartContainer:  hook("/log", "startContainer"),
+			Poststart:       hook(log, "poststart"),
+			Poststop:        hook(log, "poststop"),
+		}
+	})
+	u.ok("run", "--bundle", bundle, u.id())
+	me := fmt.Sprint(uid)
+	for file, want := range map[string]string{
+		u.home + "/log":        "prestart " + me + "\ncreateRuntime " + me + "\ncreateContainer 0\npoststart " + me + "\npoststop " + me + "\n",
+		bundle + "/rootfs/log": "startContainer 0\n",
+	} {
+		got, err := os.ReadFile(file)
+		if err != nil || string(got) != want {
+			t.Errorf("%s: %q (%v), want %q", file, got, err, want)
+		}
+	}
 	before.Unchanged(t)
 }
