@@ -32,7 +32,7 @@ type row struct {
 	leaves string // what is there afterwards that was not before; "" is nothing
 	gone   bool   // the command takes away what prep has made
 	v1     bool   // the text is that of a machine with cgroup v1
-	own    bool   // the input is mocker's own: runc is not asked
+	own    bool   // runc is not asked: the input is mocker's own, or it would harm the machine
 }
 
 // accepted is the code of a row whose command succeeds with a warning.
