@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -102,6 +103,9 @@ func TestRecycledPID(t *testing.T) {
 			bundle := drive.Bundle(t, nil)
 			drive.OK(t, "create", "--bundle", bundle, "security-pid")
 			defer drive.Run(t, "delete", "--force", "security-pid")
+			// Start times are counted in ticks of 10 ms; a pid takes longer to
+			// come round.
+			time.Sleep(20 * time.Millisecond)
 			stranger := drive.Start(t, "sleep", "1000")
 			defer func() { _ = stranger.Process.Kill() }()
 			forgeInit(t, "/run/mocker/security-pid/state.json", stranger.Process.Pid, c.startTime)
