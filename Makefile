@@ -17,7 +17,7 @@ LINTER := dist/golangci-lint
 
 # command=package of what the targets need besides Go, make and git.
 NEED_DEMO := busybox=busybox-static iptables ip=iproute2
-NEED_TEST := $(NEED_DEMO) newuidmap=uidmap setpriv=util-linux strace runc crun podman conmon ctr=containerd
+NEED_TEST := $(NEED_DEMO) newuidmap=uidmap setpriv=util-linux ps=procps strace runc crun podman conmon ctr=containerd
 RACE := ./commands/... ./specconv/... ./hooks/... ./libcontainer/...
 
 # The shipped binary has no C in it, and neither has anything else but the
