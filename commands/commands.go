@@ -125,6 +125,19 @@ func (e *env) open(id string) (*libcontainer.Container, error) {
 	return container, nil
 }
 
+// with carries out a verb whose one argument is a container's id.
+func (e *env) with(c *cli.Context, do func(*libcontainer.Container) error) error {
+	if err := wantArgs(c, 1, 1); err != nil {
+		return err
+	}
+	container, err := e.open(c.Args().First())
+	if err != nil {
+		return err
+	}
+	defer container.Close()
+	return do(container)
+}
+
 func (e *env) app(build Build) *cli.App {
 	app := &cli.App{
 		Name:    "mocker",

@@ -2,6 +2,8 @@ package commands
 
 import (
 	"github.com/urfave/cli/v2"
+
+	"github.com/mocker-runtime/mocker/libcontainer"
 )
 
 func (e *env) pauseVerb() *cli.Command {
@@ -21,13 +23,5 @@ EXAMPLE
 }
 
 func (e *env) pause(c *cli.Context) error {
-	if err := wantArgs(c, 1, 1); err != nil {
-		return err
-	}
-	container, err := e.open(c.Args().First())
-	if err != nil {
-		return err
-	}
-	defer container.Close()
-	return container.Pause()
+	return e.with(c, (*libcontainer.Container).Pause)
 }

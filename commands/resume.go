@@ -2,6 +2,8 @@ package commands
 
 import (
 	"github.com/urfave/cli/v2"
+
+	"github.com/mocker-runtime/mocker/libcontainer"
 )
 
 func (e *env) resumeVerb() *cli.Command {
@@ -20,13 +22,5 @@ EXAMPLE
 }
 
 func (e *env) resume(c *cli.Context) error {
-	if err := wantArgs(c, 1, 1); err != nil {
-		return err
-	}
-	container, err := e.open(c.Args().First())
-	if err != nil {
-		return err
-	}
-	defer container.Close()
-	return container.Resume()
+	return e.with(c, (*libcontainer.Container).Resume)
 }

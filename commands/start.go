@@ -2,6 +2,8 @@ package commands
 
 import (
 	"github.com/urfave/cli/v2"
+
+	"github.com/mocker-runtime/mocker/libcontainer"
 )
 
 func (e *env) startVerb() *cli.Command {
@@ -21,13 +23,5 @@ EXAMPLE
 }
 
 func (e *env) start(c *cli.Context) error {
-	if err := wantArgs(c, 1, 1); err != nil {
-		return err
-	}
-	container, err := e.open(c.Args().First())
-	if err != nil {
-		return err
-	}
-	defer container.Close()
-	return container.Start()
+	return e.with(c, (*libcontainer.Container).Start)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/mocker-runtime/mocker/libcontainer"
 )
 
 func (e *env) stateVerb() *cli.Command {
@@ -23,22 +25,16 @@ EXAMPLE
 }
 
 func (e *env) state(c *cli.Context) error {
-	if err := wantArgs(c, 1, 1); err != nil {
+	return e.with(c, func(container *libcontainer.Container) error {
+		st, err := container.State()
+		if err != nil {
+			return err
+		}
+		data, err := json.MarshalIndent(st, "", "  ")
+		if err != nil {
+			return fmt.Errorf("encode state of container %q: %w", st.ID, err)
+		}
+		_, err = e.streams.Out.Write(data)
 		return err
-	}
-	container, err := e.open(c.Args().First())
-	if err != nil {
-		return err
-	}
-	defer container.Close()
-	st, err := container.State()
-	if err != nil {
-		return err
-	}
-	data, err := json.MarshalIndent(st, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode state of container %q: %w", st.ID, err)
-	}
-	_, err = e.streams.Out.Write(data)
-	return err
+	})
 }

@@ -125,6 +125,17 @@ func Runtime(t testing.TB) string {
 	return Mocker(t)
 }
 
+// Others reports whether another runtime is under test.
+func Others() bool { return os.Getenv("RUNTIME") != "" }
+
+// MockersOwn leaves out what other runtimes do not do, and says why.
+func MockersOwn(t testing.TB, why string) {
+	t.Helper()
+	if Others() {
+		t.Skipf("not for %s: %s", os.Getenv("RUNTIME"), why)
+	}
+}
+
 // Mocker is the path of the built binary.
 func Mocker(t testing.TB) string {
 	t.Helper()

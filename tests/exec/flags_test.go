@@ -122,7 +122,7 @@ func TestProcessFile(t *testing.T) {
 
 // TestLimits: the lowest limits keep no process from coming to be.
 func TestLimits(t *testing.T) {
-	mockersOwn(t, "runc's own Go needs more descriptors than that")
+	drive.MockersOwn(t, "runc's own Go needs more descriptors than that")
 	b := running(t)
 	file := b.process(func(p *specs.Process) {
 		p.Args, p.User.UID = []string{"/bin/busybox", "cat", "/proc/self/limits"}, 31337
@@ -142,7 +142,7 @@ func TestLimits(t *testing.T) {
 // TestNofile: without a limit of its own a process has that which mocker was
 // called with, and not what its Go has made of it.
 func TestNofile(t *testing.T) {
-	mockersOwn(t, "runc's own Go raises the soft limit for the container too")
+	drive.MockersOwn(t, "runc's own Go raises the soft limit for the container too")
 	b := running(t)
 	r := drive.Exec(t, "sh", "-c", `ulimit -Sn 321 && ulimit -Hn 654 && exec "$@"`, "sh", drive.Runtime(t), "exec", "--process", b.process(func(p *specs.Process) {
 		p.Rlimits = nil
@@ -182,7 +182,7 @@ func TestDescriptors(t *testing.T) {
 	}
 	for _, tty := range []string{"", "--tty"} {
 		if tty != "" {
-			mockersOwn(t, "runc needs a terminal of its own for --tty")
+			drive.MockersOwn(t, "runc needs a terminal of its own for --tty")
 		}
 		got := b.prints("for f in /proc/self/fd/*; do readlink $f; done; ls -di /proc/self/root/ /proc/self/cwd/ | wc -l", strings.Fields(tty)...)
 		for line := range strings.Lines(got) {

@@ -168,7 +168,7 @@ func TestSubCgroup(t *testing.T) {
 // TestBusyCgroup: a v2 cgroup that has given a controller away takes no
 // process; exec follows the first process to where that has moved.
 func TestBusyCgroup(t *testing.T) {
-	mockersOwn(t, "runc does so on a machine with v2 alone")
+	drive.MockersOwn(t, "runc does so on a machine with v2 alone")
 	const root, controller = "/sys/fs/cgroup/unified", "hugetlb" // not one of threads: those can be given away
 	given, err := os.ReadFile(root + "/cgroup.subtree_control")
 	if err != nil || !slices.Contains(strings.Fields(string(given)), controller) {
@@ -204,7 +204,7 @@ func TestBusyCgroup(t *testing.T) {
 // TestUnified: where v2 is all there is, a process is born in the container's
 // cgroup, or in one below it.
 func TestUnified(t *testing.T) {
-	mockersOwn(t, "runc looks at the machine's mounts")
+	drive.MockersOwn(t, "runc looks at the machine's mounts")
 	if _, err := os.Stat("/sys/fs/cgroup/unified/cgroup.controllers"); err != nil {
 		t.Skip("needs a hybrid machine: /sys/fs/cgroup/unified is not there")
 	}
@@ -279,7 +279,7 @@ func TestPaused(t *testing.T) {
 
 // TestPausedInterrupted: such an exec can be given up.
 func TestPausedInterrupted(t *testing.T) {
-	mockersOwn(t, "runc cannot be interrupted there")
+	drive.MockersOwn(t, "runc cannot be interrupted there")
 	b := running(t)
 	thaw := drive.Freeze(t, drive.Cgroup(t, b.pid, "freezer"))
 	waiting := drive.Start(t, drive.Runtime(t), b.args("touch /came", "--ignore-paused")...)

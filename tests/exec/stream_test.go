@@ -84,7 +84,7 @@ func TestTerminal(t *testing.T) {
 
 // TestTerminalOutput: nothing of a lot of output gets lost at the end.
 func TestTerminalOutput(t *testing.T) {
-	mockersOwn(t, "runc needs a terminal of its own for --tty")
+	drive.MockersOwn(t, "runc needs a terminal of its own for --tty")
 	b := running(t)
 	r := b.exec("seq 1 50000; exit 3", "--tty")
 	if r.Code != 3 || !strings.HasSuffix(r.Stdout, "49999\r\n50000\r\n") || strings.Count(r.Stdout, "\n") != 50000 {
@@ -258,7 +258,7 @@ func TestMany(t *testing.T) {
 // TestDeleted: delete --force while others join again and again: it succeeds
 // and nothing is left.
 func TestDeleted(t *testing.T) {
-	mockersOwn(t, "runc's delete loses this race")
+	drive.MockersOwn(t, "runc's delete loses this race")
 	before := drive.TakeSnapshot(t)
 	for range 5 {
 		b := running(t, func(s *specs.Spec) { // whose processes do not end with the first one

@@ -16,14 +16,6 @@ import (
 
 func TestMain(m *testing.M) { drive.Main(m) }
 
-// mockersOwn leaves out what other runtimes do not do, and says why.
-func mockersOwn(t testing.TB, why string) {
-	t.Helper()
-	if other := os.Getenv("RUNTIME"); other != "" {
-		t.Skipf("not for %s: %s", other, why)
-	}
-}
-
 // kinds are the kinds of hooks in the order in which they run.
 var kinds = []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
 

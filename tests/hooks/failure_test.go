@@ -43,7 +43,7 @@ func TestFailure(t *testing.T) {
 		for _, way := range ways {
 			t.Run(kind+"/"+way.name, func(t *testing.T) {
 				if kind == "poststart" || kind == "startContainer" {
-					mockersOwn(t, "Debian's runc says nothing of startContainer, and runs poststart in create")
+					drive.MockersOwn(t, "Debian's runc says nothing of startContainer, and runs poststart in create")
 				}
 				before := drive.TakeSnapshot(t)
 				b := newBox(t, func(b *box, s *specs.Spec) {
@@ -61,7 +61,7 @@ func TestFailure(t *testing.T) {
 				if kind == "poststop" {
 					b.good(r)
 					if r = drive.Run(t, "delete", b.id); !b.has("last") || r.Code != 0 && os.Getenv("RUNTIME") == "" {
-						mockersOwn(t, "runc stops at the first one, against runtime.md")
+						drive.MockersOwn(t, "runc stops at the first one, against runtime.md")
 						t.Errorf("delete: %v", r)
 					}
 					r.Code = 1
@@ -87,7 +87,7 @@ func TestFailure(t *testing.T) {
 
 // TestRunFails: run says the same, once, and leaves nothing.
 func TestRunFails(t *testing.T) {
-	mockersOwn(t, "its texts are others")
+	drive.MockersOwn(t, "its texts are others")
 	for _, kind := range kinds[:5] {
 		before := drive.TakeSnapshot(t)
 		b := newBox(t, func(b *box, s *specs.Spec) { add(s, kind, b.sh("exit 3")) })
@@ -112,7 +112,7 @@ func TestWayward(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if strings.Contains(script, "sleep 20") {
-				mockersOwn(t, "runc waits for the daemon")
+				drive.MockersOwn(t, "runc waits for the daemon")
 			}
 			before := drive.TakeSnapshot(t)
 			b := newBox(t, everyKind(script), func(b *box, s *specs.Spec) {
@@ -135,7 +135,7 @@ func TestWayward(t *testing.T) {
 
 // TestMuchOutput: the error has the end of what the hook has said.
 func TestMuchOutput(t *testing.T) {
-	mockersOwn(t, "runc keeps all of it")
+	drive.MockersOwn(t, "runc keeps all of it")
 	for _, kind := range []string{"createRuntime", "createContainer", "startContainer"} {
 		b := newBox(t, func(b *box, s *specs.Spec) {
 			add(s, kind, b.sh("head -c 20000000 /dev/zero | tr '\\0' x; echo; echo the end; exit 3"))
@@ -175,7 +175,7 @@ func hanging(t *testing.T, kind string) (b *box, cmd *drive.Cmd, pid int) {
 // TestForceHanging: delete --force of a container whose hook hangs ends the
 // hook and the command that waits for it.
 func TestForceHanging(t *testing.T) {
-	mockersOwn(t, "runc has no state to delete by then")
+	drive.MockersOwn(t, "runc has no state to delete by then")
 	for _, kind := range []string{"createRuntime", "createContainer", "startContainer"} {
 		t.Run(kind, func(t *testing.T) {
 			before := drive.TakeSnapshot(t)
@@ -197,7 +197,7 @@ func TestForceHanging(t *testing.T) {
 // TestMockerKilled: a hook ends with the mocker that runs it, and what it has
 // started goes with the container.
 func TestMockerKilled(t *testing.T) {
-	mockersOwn(t, "runc's hooks live on")
+	drive.MockersOwn(t, "runc's hooks live on")
 	for _, kind := range []string{"createContainer", "startContainer"} {
 		t.Run(kind, func(t *testing.T) {
 			before := drive.TakeSnapshot(t)
@@ -258,7 +258,7 @@ func TestNamespacesShared(t *testing.T) {
 // TestOwnBinary: a container cannot make start run mocker in it. What looks
 // for the program is not in the container's pid namespace: it has no self.
 func TestOwnBinary(t *testing.T) {
-	mockersOwn(t, "runc is sealed and runs itself")
+	drive.MockersOwn(t, "runc is sealed and runs itself")
 	for link, want := range map[string]string{"/proc/self/exe": "no such file or directory", "/bound": "mocker's own binary"} {
 		b := newBox(t, func(b *box, s *specs.Spec) {
 			add(s, "startContainer", specs.Hook{Path: "/bin/x", Args: []string{"x", "--version"}})

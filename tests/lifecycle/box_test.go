@@ -20,17 +20,6 @@ import (
 
 func TestMain(m *testing.M) { drive.Main(m) }
 
-// others reports whether another runtime is under test.
-func others() bool { return os.Getenv("RUNTIME") != "" }
-
-// mockersOwn leaves out what other runtimes do not do, and says why.
-func mockersOwn(t testing.TB, why string) {
-	t.Helper()
-	if others() {
-		t.Skipf("not for %s: %s", os.Getenv("RUNTIME"), why)
-	}
-}
-
 type edit = func(*specs.Spec)
 
 // all makes one edit of several.

@@ -12,7 +12,7 @@ import (
 // TestCapabilitiesNotToBeHad: what the caller does not have itself cannot be
 // given; the container runs without.
 func TestCapabilitiesNotToBeHad(t *testing.T) {
-	mockersOwn(t, "runc fails")
+	drive.MockersOwn(t, "runc fails")
 	give := []string{"CAP_CHOWN", "CAP_KILL", "CAP_SYS_RESOURCE"}
 	b := newBox(t, drive.Sh("grep CapEff /proc/self/status"), func(s *specs.Spec) {
 		s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: give, Effective: give, Permitted: give}

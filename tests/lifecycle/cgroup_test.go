@@ -65,7 +65,7 @@ func TestLimits(t *testing.T) {
 // TestDefaultCgroup: without a cgroupsPath it is /mocker/<id>, and inside a
 // cgroup namespace it is the root.
 func TestDefaultCgroup(t *testing.T) {
-	mockersOwn(t, "runc's default is a directory below its own cgroup")
+	drive.MockersOwn(t, "runc's default is a directory below its own cgroup")
 	b := newBox(t, withCgroupNamespace, drive.Sh("echo ready; cat /proc/self/cgroup; sleep 100")).create()
 	pid := b.state().Pid
 	for line := range strings.Lines(proc(t, pid, "cgroup")) {

@@ -107,12 +107,12 @@ func TestEventsEnd(t *testing.T) {
 				t.Fatal(r)
 			}
 		}
-		if others() { // runc goes on until the cgroup is gone
+		if drive.Others() { // runc goes on until the cgroup is gone
 			time.AfterFunc(1500*time.Millisecond, func() { run("delete", b.id) })
 		}
 		r := run("events", "--interval", "100ms", b.id)
 		list := parseEvents(t, r.Stdout)
-		if n := count(list, "stats"); r.Code != 0 || !others() && r.Stderr != "" || n < 5 || n > 15 || n != len(list) || r.Took > 3*time.Second {
+		if n := count(list, "stats"); r.Code != 0 || !drive.Others() && r.Stderr != "" || n < 5 || n > 15 || n != len(list) || r.Took > 3*time.Second {
 			t.Errorf("after %v: %d: %v", r.Took, n, r)
 		}
 	})
@@ -139,7 +139,7 @@ func TestEventsOOM(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.stops()
-	if others() {
+	if drive.Others() {
 		drive.OK(t, "delete", b.id)
 	}
 	r := events.Wait()
@@ -161,7 +161,7 @@ func fifo(t *testing.T) string {
 // TestEventsShape: the keys and types of runc's, and no others. Both leave
 // out numbers that are 0, which may be other ones.
 func TestEventsShape(t *testing.T) {
-	mockersOwn(t, "it is compared with runc")
+	drive.MockersOwn(t, "it is compared with runc")
 	zero := regexp.MustCompile(`^data\.(cpu\.(throttling\.|usage\.(total|percpu))|memory\.(cache|\w+\.(usage|max))$|pids\.|blkio\.)`)
 	b := newBox(t, drive.Sh("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 1000"))
 	shapes := map[string]map[string]string{}

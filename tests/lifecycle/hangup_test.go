@@ -10,7 +10,7 @@ import (
 // init of its pid namespace it gets no SIGHUP that it does not handle: only
 // the end of its own terminal reaches it.
 func TestHangUp(t *testing.T) {
-	mockersOwn(t, "runc waits for ever")
+	drive.MockersOwn(t, "runc waits for ever")
 	b := newBox(t, terminal, drive.Sh("echo ready; exec sh -i"))
 	term := drive.OnTerminal(t, drive.Runtime(t), "run", "--bundle", b.bundle, b.id)
 	term.Expect("ready")

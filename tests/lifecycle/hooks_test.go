@@ -62,11 +62,11 @@ func TestHooks(t *testing.T) {
 	if got := file(t, pre+".dir"); got != b.bundle {
 		t.Errorf("prestart ran in %s", got)
 	}
-	if _, err := os.Stat(post); err == nil && !others() {
+	if _, err := os.Stat(post); err == nil && !drive.Others() {
 		t.Error("poststart has run at create") // as Debian's runc does, with status created
 	}
 	b.start()
-	if !others() {
+	if !drive.Others() {
 		check(post, 1, specs.StateRunning, pid)
 	}
 	drive.OK(t, "kill", b.id, "KILL")
@@ -77,7 +77,7 @@ func TestHooks(t *testing.T) {
 	if err := os.RemoveAll(b.bundle); err != nil {
 		t.Fatal(err)
 	}
-	if others() {
+	if drive.Others() {
 		if err := os.Mkdir(b.bundle, 0o755); err != nil { // runc has its hooks start there
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestPrestartFails(t *testing.T) {
 	if _, err := os.Stat(last); err == nil {
 		t.Error("a hook after the failed one has run")
 	}
-	if !others() && len(states(t, stop)) != 1 {
+	if !drive.Others() && len(states(t, stop)) != 1 {
 		t.Error("the poststop hook has not run once")
 	}
 	refused(t, "does not exist", "state", b.id)
@@ -132,7 +132,7 @@ func TestPrestartFails(t *testing.T) {
 
 // TestPoststopFails: a warning, and the others run.
 func TestPoststopFails(t *testing.T) {
-	mockersOwn(t, "runc stops at the first one, against runtime.md, \"Lifecycle\"")
+	drive.MockersOwn(t, "runc stops at the first one, against runtime.md, \"Lifecycle\"")
 	out := temp(t, "out")
 	b := newBox(t, func(s *specs.Spec) {
 		s.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: "/does/not/exist"}, recording(out)}}

@@ -15,7 +15,7 @@ import (
 // TestListThousand: a list of a thousand containers takes a moment, each with
 // its real status. They are one container under a thousand names.
 func TestListThousand(t *testing.T) {
-	mockersOwn(t, "its state files are copied")
+	drive.MockersOwn(t, "its state files are copied")
 	root := t.TempDir()
 	b := newBox(t, forever)
 	drive.OK(t, "--root", root, "run", "--detach", "--bundle", b.bundle, b.id)

@@ -21,7 +21,7 @@ func views(t *testing.T, test func(t *testing.T, run func(args ...string) drive.
 	})
 	if !unified() {
 		t.Run("v2", func(t *testing.T) {
-			mockersOwn(t, "runc finds no devices controller below the v2 tree of a hybrid machine")
+			drive.MockersOwn(t, "runc finds no devices controller below the v2 tree of a hybrid machine")
 			test(t, func(args ...string) drive.Result { return inPureView(t, args...) })
 		})
 	}

@@ -113,7 +113,7 @@ func TestRlimits(t *testing.T) {
 // mockersOwnPart does a part of a test that only mocker passes.
 func mockersOwnPart(t *testing.T, why string, do func()) {
 	t.Helper()
-	if others() {
+	if drive.Others() {
 		t.Logf("left out for %s: %s", os.Getenv("RUNTIME"), why)
 		return
 	}
@@ -155,7 +155,7 @@ func TestEnvironment(t *testing.T) {
 func TestSignals(t *testing.T) {
 	b := newBox(t, func(s *specs.Spec) { s.Process.Args = []string{"cat", "/proc/self/status"} })
 	script := `trap '' HUP PIPE USR1; exec "$@"`
-	if others() {
+	if drive.Others() {
 		script = `exec "$@"` // runc passes on what its caller ignores
 	}
 	r := drive.Exec(t, "sh", "-c", script, "sh", drive.Runtime(t), "run", "--bundle", b.bundle, b.id)
@@ -173,7 +173,7 @@ func TestProgramIsItself(t *testing.T) {
 		s.Process.Args = []string{"sleep", "100"}
 		s.Process.Env = []string{"PATH=/bin", "A=1", "HOME=/"}
 	}).create().start()
-	if others() {
+	if drive.Others() {
 		time.Sleep(200 * time.Millisecond) // runc's start does not wait for the execve
 	}
 	pid := b.state().Pid
@@ -236,7 +236,7 @@ func TestKeyring(t *testing.T) {
 
 // TestWaitingMemory: a created container costs little until it starts.
 func TestWaitingMemory(t *testing.T) {
-	mockersOwn(t, "a waiting runc is a whole Go program")
+	drive.MockersOwn(t, "a waiting runc is a whole Go program")
 	b := newBox(t).create()
 	text := proc(t, b.state().Pid, "smaps_rollup")
 	// The rest is the binary, which all of them share.
@@ -279,7 +279,7 @@ func TestLookUp(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.name == "an empty element" {
-				mockersOwn(t, "runc refuses a program in the working directory, unlike execvp(3)")
+				drive.MockersOwn(t, "runc refuses a program in the working directory, unlike execvp(3)")
 			}
 			b := newBox(t, test.edit)
 			opt := filepath.Join(b.bundle, "rootfs/opt")

@@ -70,7 +70,7 @@ func TestRunForwards(t *testing.T) {
 }
 
 func TestRunKeep(t *testing.T) {
-	mockersOwn(t, "Debian's runc is older than --keep")
+	drive.MockersOwn(t, "Debian's runc is older than --keep")
 	b := newBox(t, drive.Sh("exit 3"))
 	if r := b.run("--keep"); r.Code != 3 {
 		t.Fatalf("%v", r)

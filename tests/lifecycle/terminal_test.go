@@ -176,7 +176,7 @@ func TestConsoleSocket(t *testing.T) {
 	for _, name := range []string{"s", strings.Repeat("long", 30)} { // the second is no address of a socket
 		t.Run(name[:1], func(t *testing.T) {
 			if name != "s" {
-				mockersOwn(t, "runc takes no path that is longer than an address")
+				drive.MockersOwn(t, "runc takes no path that is longer than an address")
 			}
 			dir := t.TempDir()
 			address := filepath.Join(dir, name)

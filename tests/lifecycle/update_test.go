@@ -87,7 +87,7 @@ func TestUpdate(t *testing.T) {
 		{"--cpu-idle 0", limits{"cpu.idle": "0", "cpu.shares": "300"}, "Debian's does not know the flag"},
 		{"", limits{}, ""},
 	} {
-		if step.own != "" && others() {
+		if step.own != "" && drive.Others() {
 			continue
 		}
 		r := drive.Run(t, append(append([]string{"update"}, strings.Fields(step.flags)...), b.id)...)
@@ -131,7 +131,7 @@ func TestUpdateFromFile(t *testing.T) {
 // TestUpdateRefused: what cannot be set changes nothing, what came before it
 // included, and the next update knows nothing of it.
 func TestUpdateRefused(t *testing.T) {
-	mockersOwn(t, "runc leaves the first half of an update that fails")
+	drive.MockersOwn(t, "runc leaves the first half of an update that fails")
 	b, path := limited(t)
 	before := limitsOf(t, path)
 	for flags, want := range map[string]string{
@@ -171,7 +171,7 @@ func TestUpdateAnyTime(t *testing.T) {
 // TestUpdatePureView: on cgroup v2, with the one controller that the tree
 // beside this machine's hierarchies has.
 func TestUpdatePureView(t *testing.T) {
-	mockersOwn(t, "runc finds no devices controller below the v2 tree of a hybrid machine")
+	drive.MockersOwn(t, "runc finds no devices controller below the v2 tree of a hybrid machine")
 	const tree = "/sys/fs/cgroup/unified"
 	controllers, err := os.ReadFile(tree + "/cgroup.controllers")
 	if err != nil || !strings.Contains(string(controllers), "hugetlb") {

@@ -59,7 +59,7 @@ func TestStateOverALife(t *testing.T) {
 
 // owner is the name that the runtime gives the tests' user.
 func owner() string {
-	if others() {
+	if drive.Others() {
 		return "" // Debian's runc does not look into /etc/passwd
 	}
 	return "root"
@@ -182,7 +182,7 @@ func TestDebug(t *testing.T) {
 	if r.Code != 0 || r.Stdout+r.Stderr != "" {
 		t.Errorf("delete --debug --log: %v", r)
 	}
-	if !others() && !strings.Contains(file(t, log), "level=debug") {
+	if !drive.Others() && !strings.Contains(file(t, log), "level=debug") {
 		t.Errorf("log %q", file(t, log))
 	}
 }
@@ -198,7 +198,7 @@ func TestKill(t *testing.T) {
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			if len(test.args) > 0 && test.args[0] == "hup" {
-				mockersOwn(t, "Debian's runc reads only names in capitals")
+				drive.MockersOwn(t, "Debian's runc reads only names in capitals")
 			}
 			var script strings.Builder
 			for _, sig := range []string{"TERM", "HUP", "USR1", "USR2"} {
@@ -229,7 +229,7 @@ func TestKillCreated(t *testing.T) {
 	for _, sig := range []string{"TERM", "INT", "KILL", "USR1"} {
 		t.Run(sig, func(t *testing.T) {
 			if sig == "USR1" {
-				mockersOwn(t, "runc's Go runtime handles this one while it waits")
+				drive.MockersOwn(t, "runc's Go runtime handles this one while it waits")
 			}
 			b := newBox(t).create()
 			drive.OK(t, "kill", b.id, sig)

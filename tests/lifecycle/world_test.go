@@ -142,7 +142,7 @@ func differs(line string) bool {
 
 // TestMountsOfRunc: the same bundle has the same mounts under runc.
 func TestMountsOfRunc(t *testing.T) {
-	if others() {
+	if drive.Others() {
 		t.Skip("compares mocker with runc")
 	}
 	for name, e := range map[string]edit{

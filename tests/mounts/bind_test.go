@@ -180,7 +180,7 @@ func TestRefusedMounts(t *testing.T) {
 
 // TestMayMiss: with nofail a source that does not exist is left out.
 func TestMayMiss(t *testing.T) {
-	mockersOwn(t, "of mount(8) alone")
+	drive.MockersOwn(t, "of mount(8) alone")
 	script := "ls -d /mnt/a 2>/dev/null; grep -c ' /mnt/' /proc/self/mountinfo; true"
 	got := newBox(t, script, mount("none", "/no/where", "/mnt/a", "bind", "nofail"), mount("ext4", "/no/device", "/mnt/b", "nofail")).prints()
 	if got != "0\n" {

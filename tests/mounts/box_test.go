@@ -17,17 +17,6 @@ import (
 
 func TestMain(m *testing.M) { drive.Main(m) }
 
-// others reports whether another runtime is under test.
-func others() bool { return os.Getenv("RUNTIME") != "" }
-
-// mockersOwn leaves out what other runtimes do not do, and says why.
-func mockersOwn(t testing.TB, why string) {
-	t.Helper()
-	if others() {
-		t.Skipf("not for %s: %s", os.Getenv("RUNTIME"), why)
-	}
-}
-
 var boxes atomic.Int32
 
 // box is one container.
@@ -85,7 +74,7 @@ func (b *box) refused(want string) {
 	if r.Code == 0 {
 		b.Errorf("accepted: %v", r)
 	}
-	if !others() && r.Stderr != "mocker: "+strings.ReplaceAll(want, "$BUNDLE", b.bundle)+"\n" {
+	if !drive.Others() && r.Stderr != "mocker: "+strings.ReplaceAll(want, "$BUNDLE", b.bundle)+"\n" {
 		b.Errorf("got  %swant mocker: %s", r.Stderr, want)
 	}
 }

@@ -96,7 +96,7 @@ func TestCgroup2OnHybrid(t *testing.T) {
 			t.Errorf("namespace %v: %+v", namespace, m)
 		}
 		root := "/"
-		if !namespace && !others() { // runc shows all of the host's
+		if !namespace && !drive.Others() { // runc shows all of the host's
 			root = "/" + b.id
 		}
 		if m.root != root {
@@ -150,7 +150,7 @@ func TestCgroupV2(t *testing.T) {
 // TestCopyUpIsCharged: what a tmpfs starts with counts towards the limit of
 // the container.
 func TestCopyUpIsCharged(t *testing.T) {
-	mockersOwn(t, "runc copies at the host's cost")
+	drive.MockersOwn(t, "runc copies at the host's cost")
 	b := newBox(t, "true", mount("tmpfs", "tmpfs", "/data", "tmpcopyup"))
 	hostIn(t, "sh", "-c", "mkdir "+b.path("data")+" && head -c 64M /dev/urandom >"+b.path("data/big"))
 	b.edit(func(s *specs.Spec) {

@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
 // TestOverlay: layers of the host, relative to the bundle or not, whatever
 // their names.
 func TestOverlay(t *testing.T) {
-	mockersOwn(t, "runc takes relative directories from the rootfs")
+	drive.MockersOwn(t, "runc takes relative directories from the rootfs")
 	top := hostTmpfs(t, 0) // an overlay cannot have its upper layer on another overlay
 	layer := func(name, file string) string {
 		dir := filepath.Join(top, name)
@@ -92,7 +94,7 @@ func TestLongOptions(t *testing.T) {
 		{"long names of layers", "5", []string{"lowerdir=" + deep}, ""},
 		{"long names of all", "5", []string{"lowerdir=" + deep, "upperdir=" + dir("up"+long), "workdir=" + dir("work"+long)}, ""},
 	} {
-		if others() && c.own != "" {
+		if drive.Others() && c.own != "" {
 			continue
 		}
 		b := newBox(t, "ls /mnt | wc -l; "+mountinfo, mount("overlay", "over", "/mnt", append(c.options, "nosuid", "noatime")...))
@@ -139,7 +141,7 @@ func TestTmpfsMode(t *testing.T) {
 			must(t, os.MkdirAll(b.path("mnt/t"), 0o755))
 			must(t, os.Chmod(b.path("mnt/t"), c.mode))
 		}
-		if got := strings.TrimSpace(b.prints()); got != c.want && !(others() && c.options != nil) {
+		if got := strings.TrimSpace(b.prints()); got != c.want && !(drive.Others() && c.options != nil) {
 			t.Errorf("%v %q: %s, want %s", c.mode, c.options, got, c.want)
 		}
 	}
@@ -147,7 +149,7 @@ func TestTmpfsMode(t *testing.T) {
 
 // TestRemount changes what an entry before has mounted.
 func TestRemount(t *testing.T) {
-	mockersOwn(t, "runc drops attributes that are not named again, and changes no file system")
+	drive.MockersOwn(t, "runc drops attributes that are not named again, and changes no file system")
 	source := hostTmpfs(t, 0)
 	for _, c := range []struct {
 		want, super string
@@ -177,7 +179,7 @@ func TestRemount(t *testing.T) {
 // TestCopyUp: a tmpfs that starts with what it covers, down to the names that
 // are the same file.
 func TestCopyUp(t *testing.T) {
-	mockersOwn(t, "runc 1.1 cannot copy a FIFO")
+	drive.MockersOwn(t, "runc 1.1 cannot copy a FIFO")
 	script := `cd /data; stat -c '%n %a %u:%g %h %s' file twin sub sub/file fifo link; cat sub/file link; readlink link; stat -c %Y file
 		stat -f -c %T .; test file -ef twin && echo same; stat -c %b sparse; getfattr -d file 2>/dev/null; echo more >>file && echo writable; stat -c %a .`
 	b := newBox(t, script, mount("tmpfs", "tmpfs", "/data", "tmpcopyup", "size=1m"))

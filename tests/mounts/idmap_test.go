@@ -26,7 +26,7 @@ func owned(t *testing.T) string {
 
 // TestIDMap: whose the files of an id-mapped mount are, seen inside.
 func TestIDMap(t *testing.T) {
-	mockersOwn(t, "since runc 1.2")
+	drive.MockersOwn(t, "since runc 1.2")
 	volume := owned(t)
 	both := append(ids(1000, 0, 1), ids(0, 7, 1)...)
 	groups := append(ids(1001, 0, 1), ids(0, 8, 1)...)
@@ -56,7 +56,7 @@ func TestIDMap(t *testing.T) {
 // TestIDMapWrites: what is written has the owner that the map says, and who is
 // in no map cannot write.
 func TestIDMapWrites(t *testing.T) {
-	mockersOwn(t, "since runc 1.2")
+	drive.MockersOwn(t, "since runc 1.2")
 	volume := owned(t)
 	m := mount("none", volume, "/mnt", "bind", "idmap")
 	// The owner of a directory must be in the map as well for anybody to write.
@@ -78,7 +78,7 @@ func TestIDMapWrites(t *testing.T) {
 // a volume belong to the same users as on the host, or to those that a range
 // names relative to it.
 func TestIDMapOfUserNamespace(t *testing.T) {
-	mockersOwn(t, "since runc 1.2")
+	drive.MockersOwn(t, "since runc 1.2")
 	volume := owned(t)
 	for _, c := range []struct{ option, want string }{
 		{"rbind", "65534:65534 65534:65534 65534:65534"},
@@ -99,7 +99,7 @@ func TestIDMapOfUserNamespace(t *testing.T) {
 
 // TestIDMapRefused: maps that cannot be, and file systems that cannot.
 func TestIDMapRefused(t *testing.T) {
-	mockersOwn(t, "since runc 1.2")
+	drive.MockersOwn(t, "since runc 1.2")
 	before := drive.TakeSnapshot(t)
 	for _, c := range []struct {
 		source, want string
@@ -124,7 +124,7 @@ func TestIDMapRefused(t *testing.T) {
 
 // TestManyIDMaps: as many ranges as the kernel takes, and one more.
 func TestManyIDMaps(t *testing.T) {
-	mockersOwn(t, "since runc 1.2")
+	drive.MockersOwn(t, "since runc 1.2")
 	volume := owned(t)
 	var list []specs.LinuxIDMapping
 	for n := range uint32(340) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
 const firstWins = "with runc 1.1 the first of two wins"
@@ -105,7 +107,7 @@ func TestAttributes(t *testing.T) {
 		t.Run(typ, func(t *testing.T) {
 			var list []specs.Mount
 			for n, a := range attributes {
-				if others() && !asked(typ, a.options, a.own) {
+				if drive.Others() && !asked(typ, a.options, a.own) {
 					continue
 				}
 				m := systems[typ]
@@ -115,7 +117,7 @@ func TestAttributes(t *testing.T) {
 			}
 			table := mountsOf(newBox(t, mountinfo, list...).prints())
 			for n, a := range attributes {
-				if others() && !asked(typ, a.options, a.own) {
+				if drive.Others() && !asked(typ, a.options, a.own) {
 					continue
 				}
 				got := table[fmt.Sprintf("/mnt/%d", n)].options
@@ -153,7 +155,7 @@ func TestBindKeepsAttributes(t *testing.T) {
 		{"bind,atime", "ro,nosuid,nodev,noexec,relatime", "since runc 1.2"},
 		{"rbind,rrw,rsuid", "rw,nodev,noexec,noatime", ""},
 	} {
-		if others() && c.own != "" {
+		if drive.Others() && c.own != "" {
 			continue
 		}
 		table := mountsOf(newBox(t, mountinfo, mount("bind", source, "/mnt", split(c.options)...)).prints())
@@ -214,7 +216,7 @@ func TestSuperblock(t *testing.T) {
 		{"devpts", "newinstance,ptmxmode=0666,mode=0620,gid=5", "rw,gid=5,mode=620,ptmxmode=666", ""},
 		{"devpts", "max=7", "rw,mode=600,ptmxmode=000,max=7", ""},
 	} {
-		if others() && c.own != "" {
+		if drive.Others() && c.own != "" {
 			continue
 		}
 		got := mountsOf(newBox(t, mountinfo, mount(c.typ, c.typ, "/mnt", split(c.options)...)).prints())["/mnt"]
@@ -238,7 +240,7 @@ func TestEffects(t *testing.T) {
 		{"bind,nosymfollow", "writes executes opens", "since runc 1.2"},
 		{"bind,ro,noexec,nodev", "follows", ""},
 	} {
-		if others() && c.own != "" {
+		if drive.Others() && c.own != "" {
 			continue
 		}
 		got := newBox(t, script, mount("bind", source, "/mnt", split(c.options)...)).prints()

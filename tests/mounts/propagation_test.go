@@ -65,7 +65,7 @@ func TestRootPropagation(t *testing.T) {
 		{"unbindable", "unbindable", "an error of runc: it cannot bind its root any more"},
 		{"runbindable", "unbindable", "an error of runc: it cannot bind its root any more"},
 	} {
-		if others() && c.own != "" {
+		if drive.Others() && c.own != "" {
 			continue
 		}
 		b := newBox(t, mountinfo).edit(func(s *specs.Spec) { s.Linux.RootfsPropagation = c.value })
@@ -86,7 +86,7 @@ func TestOptionsWin(t *testing.T) {
 		{"rprivate", "rshared", "shared", "shared"},
 		{"runbindable", "rprivate", "", ""},
 	} {
-		if others() && c.root == "runbindable" {
+		if drive.Others() && c.root == "runbindable" {
 			continue // runc cannot bind its root any more
 		}
 		b := newBox(t, mountinfo, mount("none", volume, "/mnt", "rbind", c.option), mount("tmpfs", "tmpfs", "/fresh", c.option)).
@@ -139,7 +139,7 @@ func TestNothingIsShared(t *testing.T) {
 				peers = append(peers, paths...)
 			}
 		}
-		if others() {
+		if drive.Others() {
 			peers = slices.DeleteFunc(peers, func(p string) bool { return strings.HasPrefix(p, "/sys/fs/cgroup") })
 		}
 		slices.Sort(peers)
