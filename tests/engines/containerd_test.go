@@ -191,11 +191,11 @@ func (c containerd) terminal(t *testing.T) {
 	c.gone()
 }
 
-// task is the line of ctr task ls for the container: its pid and its status.
-func (c containerd) task() (pid, status string) {
+// task is the line of ctr task ls for a container: its pid and its status.
+func (c containerd) task(id string) (pid, status string) {
 	c.t.Helper()
 	for line := range strings.Lines(c.ok("task", "ls")) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "box" {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == id {
 			return f[1], f[2]
 		}
 	}
@@ -207,7 +207,7 @@ func (c containerd) task() (pid, status string) {
 func (c containerd) detached(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	okLine(c.t, c.run([]string{"--detach", "--pid-file", pidFile}, "box", "sleep", "1000"))
-	pid, status := c.task()
+	pid, status := c.task("box")
 	if status != "RUNNING" {
 		t.Errorf("task ls: %s", status)
 	}
@@ -226,19 +226,19 @@ func (c containerd) detached(t *testing.T) {
 		t.Errorf("task metrics: %s", got)
 	}
 	c.ok("task", "kill", "--signal", "KILL", "box")
-	c.stopped(137)
+	c.stopped("box", 137)
 	c.ok("container", "rm", "box")
 	c.gone()
 }
 
 // stopped waits for the end of a task and removes it.
-func (c containerd) stopped(code int) {
+func (c containerd) stopped(id string, code int) {
 	c.t.Helper()
-	drive.Eventually(c.t, "the task has stopped", func() bool {
-		_, status := c.task()
+	drive.Eventually(c.t, id+" has stopped", func() bool {
+		_, status := c.task(id)
 		return status == "STOPPED"
 	})
-	r := execLine(c.t, c.line("task", "rm", "box"))
+	r := execLine(c.t, c.line("task", "rm", id))
 	if r.Code != 0 || !strings.Contains(r.Stderr, fmt.Sprintf("exit with non-zero exit code %d", code)) {
 		c.t.Errorf("task rm: %v, want status %d", r, code)
 	}
@@ -248,7 +248,7 @@ func (c containerd) stopped(code int) {
 func (c containerd) all(*testing.T) {
 	okLine(c.t, c.run([]string{"--detach"}, "box", "sh", "-c", "sleep 1000 & sleep 1000"))
 	c.ok("task", "kill", "--all", "--signal", "KILL", "box")
-	c.stopped(137)
+	c.stopped("box", 137)
 	c.ok("container", "rm", "box")
 	c.gone()
 }
@@ -274,7 +274,7 @@ func (c containerd) again(t *testing.T) {
 		}
 		drive.Eventually(t, "the container is ready", func() bool { return os.Remove(now) == nil })
 		c.ok("task", "kill", "--signal", "TERM", "box")
-		c.stopped(4)
+		c.stopped("box", 4)
 	}
 	c.ok("container", "rm", "box")
 	c.gone()

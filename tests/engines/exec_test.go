@@ -71,7 +71,7 @@ func (c containerd) exec(t *testing.T) {
 	c.ok("task", "kill", "--exec-id", "long", "--signal", "KILL", "beside")
 	foreground{code: 137, stdout: "in\n"}.check(t, long.Wait())
 	c.ok("task", "kill", "--signal", "KILL", "beside")
-	c.stopped(137)
+	c.stopped("beside", 137)
 	c.ok("container", "rm", "beside")
 	c.gone()
 	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "runc-process*")); err != nil || len(left) > 0 {

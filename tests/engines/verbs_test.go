@@ -50,7 +50,7 @@ func (p podman) paused(t *testing.T) {
 func (c containerd) paused(t *testing.T) {
 	okLine(c.t, c.run([]string{"--detach"}, "box", "sh", "-c", "sleep 1000 & exec sleep 1000"))
 	c.ok("task", "pause", "box")
-	pid, status := c.task()
+	pid, status := c.task("box")
 	if status != "PAUSED" || state(t, append(c.runtimeRoot(), "box")...) != "paused" {
 		t.Errorf("task ls: %s", status)
 	}
@@ -58,12 +58,12 @@ func (c containerd) paused(t *testing.T) {
 		t.Errorf("task ps: %s", got)
 	}
 	c.ok("task", "resume", "box")
-	if _, status := c.task(); status != "RUNNING" {
+	if _, status := c.task("box"); status != "RUNNING" {
 		t.Errorf("task ls: %s", status)
 	}
 	c.ok("task", "pause", "box")
 	c.ok("task", "kill", "--signal", "KILL", "box")
-	c.stopped(137)
+	c.stopped("box", 137)
 	c.ok("container", "rm", "box")
 	c.gone()
 }
