@@ -26,7 +26,7 @@ export CGO_ENABLED := 0
 
 .PHONY: help
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build ./mocker, one static binary
@@ -66,6 +66,14 @@ test: lint build ## run all tests (needs root); the last line counts them
 		echo 'the race detector needs gcc, which is not here: nothing was run under it'; \
 	fi; \
 	exit $$status; } | dist/report
+
+.PHONY: test-vm
+test-vm: ## run the tests in a virtual machine with cgroup v2 (docs/vm.md)
+	@scripts/vm.sh test
+
+.PHONY: vm-shell
+vm-shell: ## open a shell in that machine
+	@scripts/vm.sh shell
 
 .PHONY: lint
 lint: $(LINTER) ## check the source with go vet and the pinned linter
