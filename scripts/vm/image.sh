@@ -18,9 +18,12 @@ cp -a "$base" "$root"
 cp -a "$kernel/lib/modules" "$root/lib/"
 tar -c --exclude=./.git --exclude=./dist --exclude=./mocker --exclude=rootfs . | tar -x -C "$root/mocker"
 
+mkdir "$root/mocker/programs"
 go build -trimpath $tags -ldflags '-s -w' -o "$root/mocker/mocker" .
 go build -o "$root/mocker/test2json" cmd/test2json
-go build -o "$root/mocker/hostile" ./tests/security/hostile
+for program in tests/security/hostile libcontainer/inside/testdata/{spy,true}; do
+	go build -o "$root/mocker/programs/" "./$program"
+done
 
 # Without a choice: all unit tests, and the black-box tests that need neither
 # an engine nor the source.

@@ -18,7 +18,7 @@ debian=(-o APT::Architecture="$ARCH" -o APT::Architectures="$ARCH" -o APT::Sandb
 
 # What tests call; runtimes to compare with; usr-is-merged lest usrmerge comes
 # with all of perl.
-packages=(base-files bash busybox-static coreutils dash findutils grep sed mawk tar usr-is-merged
+packages=(base-files base-passwd bash busybox-static coreutils dash findutils grep sed mawk tar usr-is-merged
 	util-linux mount procps strace iproute2 iptables uidmap apparmor make runc crun)
 
 # The modules that the initrd needs. Those that are built in are not missed.
@@ -56,9 +56,12 @@ configure() {
 	for tool in iptables iptables-save iptables-restore ip6tables; do
 		ln -sf xtables-nft-multi "$1/usr/sbin/$tool"
 	done
-	printf '%s\n' root:x:0:0:root:/root:/bin/bash user:x:1000:1000::/tmp:/bin/bash nobody:x:65534:65534::/:/bin/false >"$1/etc/passwd"
-	printf '%s\n' root:x:0: tty:x:5: user:x:1000: nogroup:x:65534: >"$1/etc/group"
+	cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"
+	cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"
+	echo user:x:1000:1000::/tmp:/bin/bash >>"$1/etc/passwd"
+	echo user:x:1000: >>"$1/etc/group"
 	echo user:100000:65536 | tee "$1/etc/subuid" >"$1/etc/subgid"
+	echo vm >"$1/etc/hostname"
 	echo '127.0.0.1 localhost vm' >"$1/etc/hosts"
 	chmod 1777 "$1/tmp"
 }

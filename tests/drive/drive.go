@@ -108,6 +108,15 @@ func settle() error {
 	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 }
 
+// Rounds is how often to do what is repeated because a thing may happen or not:
+// n times, or under -short, on an emulated machine for example, a few times.
+func Rounds(n, few int) int {
+	if testing.Short() {
+		return few
+	}
+	return n
+}
+
 // NeedRoot skips a test that only root can run.
 func NeedRoot(t testing.TB) {
 	t.Helper()

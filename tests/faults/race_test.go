@@ -15,8 +15,6 @@ import (
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
-const rounds = 20
-
 // TestTwoAtOnce runs two commands on one container at the same time. Either
 // may lose, with an error that says how; neither hangs, and nothing is left.
 func TestTwoAtOnce(t *testing.T) {
@@ -36,7 +34,7 @@ func TestTwoAtOnce(t *testing.T) {
 		{"delete and delete", [][]string{create, {"start", id}}, force, force},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for round := range rounds {
+			for round := range drive.Rounds(20, 3) {
 				for _, cmd := range c.prepare {
 					drive.OK(t, cmd...)
 				}

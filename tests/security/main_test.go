@@ -155,11 +155,11 @@ func allCaps(s *specs.Spec) {
 	s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}
 }
 
-// buildHostile builds the attacker's program, unless MOCKER_HOSTILE names it:
-// where there is no Go.
+// buildHostile builds the attacker's program. Where there is no Go,
+// MOCKER_PROGRAMS is the folder with what was built before.
 var buildHostile = sync.OnceValues(func() ([]byte, error) {
-	if built := os.Getenv("MOCKER_HOSTILE"); built != "" {
-		return os.ReadFile(built)
+	if built := os.Getenv("MOCKER_PROGRAMS"); built != "" {
+		return os.ReadFile(filepath.Join(built, "hostile"))
 	}
 	dir, err := os.MkdirTemp("", "hostile-")
 	if err != nil {
