@@ -80,14 +80,18 @@ place=v2-guest
 results=dist/results/$place.json log=dist/vm/$place.log
 mkdir -p dist/results
 go build -o dist/report ./tests/report
-status=0
-boot "${LIMIT:-900}" "$accel" test -serial "file:$log" \
+limit=${LIMIT:-900}
+set +e
+boot "$limit" "$accel" test -serial "file:$log" \
 	-chardev file,id=events,path=/dev/stdout -device virtserialport,chardev=events,name=events </dev/null |
-	tee "$results" | dist/report || status=1
+	tee "$results" | dist/report
+ended=("${PIPESTATUS[@]}")
+set -e
+((ended[0] != 124)) || echo "the virtual machine was killed after $limit s (LIMIT)" >&2
 # A machine that died has tests that never began, and nobody misses them.
 if ! grep -q '^all tests have been run' "$results"; then
-	echo "the virtual machine ended before its tests, the last of $log:" >&2
+	echo "the virtual machine ended before its tests; the last of $log:" >&2
 	tail -n 20 "$log" >&2
-	status=1
+	exit 1
 fi
-exit "$status"
+exit "${ended[2]}"
