@@ -81,7 +81,7 @@ results=dist/results/$place.json log=dist/vm/$place.log
 mkdir -p dist/results
 go build -o dist/report ./tests/report
 limit=${LIMIT:-900}
-set +e
+set +e # what each of them came to is looked at below
 boot "$limit" "$accel" test -serial "file:$log" \
 	-chardev file,id=events,path=/dev/stdout -device virtserialport,chardev=events,name=events </dev/null |
 	tee "$results" | dist/report

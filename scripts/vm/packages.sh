@@ -36,7 +36,7 @@ make_base() {
 	update "the virtual machine's packages ($ARCH)"
 	apt-get "${debian[@]}" -qq --yes --download-only install "${packages[@]}"
 	rm -rf "$base" "$new"
-	mkdir -p "$new"/usr/{bin,sbin,lib,lib64} "$new"/{proc,sys,dev,run,tmp,root,mocker}
+	mkdir -p "$new"/usr/{bin,sbin,lib,lib64} "$new"/{proc,sys,dev,run,tmp,root,mocker,usr/local/{bin,sbin}}
 	for dir in bin sbin lib lib64; do ln -s "usr/$dir" "$new/$dir"; done
 	for deb in "$apt"/archives/*.deb; do
 		dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink -C "$new"
@@ -62,6 +62,7 @@ configure() {
 	echo user:x:1000: >>"$1/etc/group"
 	echo user:100000:65536 | tee "$1/etc/subuid" >"$1/etc/subgid"
 	echo vm >"$1/etc/hostname"
+	: >"$1/etc/resolv.conf"
 	echo '127.0.0.1 localhost vm' >"$1/etc/hosts"
 	chmod 1777 "$1/tmp"
 }

@@ -431,11 +431,11 @@ func unbuilt() []row {
 			"config.json: process.selinuxLabel: not supported yet", func(s *specs.Spec) { s.Process.SelinuxLabel = "none_such" }),
 		one("a user namespace",
 			`config.json: linux.namespaces[5].type: "user": not supported yet`, func(s *specs.Spec) {
-				s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+				s.Linux.Namespaces = append(five(s), specs.LinuxNamespace{Type: specs.UserNamespace})
 			}),
 		one("a time namespace",
 			`config.json: linux.namespaces[5].type: "time": not supported yet`, func(s *specs.Spec) {
-				s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+				s.Linux.Namespaces = append(five(s), specs.LinuxNamespace{Type: specs.TimeNamespace})
 			}),
 		one("a hook inside the container",
 			"config.json: hooks.startContainer: not supported yet", func(s *specs.Spec) {

@@ -46,7 +46,7 @@ func TestTwoAtOnce(t *testing.T) {
 				for what, r := range map[string]drive.Result{
 					strings.Join(c.a, " "): a.Wait(), strings.Join(c.b, " ") + ".": b.Wait(), "list": list.Wait(), "state": state.Wait(),
 				} {
-					if r.Took > 5*time.Second || r.Code != 0 && !understood(r.Stderr) {
+					if r.Took > drive.Patience(5*time.Second) || r.Code != 0 && !understood(r.Stderr) {
 						t.Errorf("round %d: %s after %v: %v", round, what, r.Took, r)
 					}
 					if r.Code != 0 && (what == "list" || strings.HasPrefix(what, "delete")) {
@@ -105,7 +105,7 @@ func TestHookHangs(t *testing.T) {
 				create.Wait()
 				truthful(t)
 			}
-			if r := drive.Run(t, "delete", "--force", id); r.Code != 0 || r.Took > 2*time.Second {
+			if r := drive.Run(t, "delete", "--force", id); r.Code != 0 || r.Took > drive.Patience(2*time.Second) {
 				t.Errorf("delete --force after %v: %v", r.Took, r)
 			}
 			if !killed {
