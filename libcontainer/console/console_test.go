@@ -64,27 +64,18 @@ func inside(t *testing.T, slave *os.File, script string) *exec.Cmd {
 // expect reads until the text has come.
 func expect(t *testing.T, f *os.File, text string) {
 	t.Helper()
-	if got, ok := shows(t, f, text, 5*time.Second); !ok {
-		t.Fatalf("waited for %q, got %q", text, got)
-	}
-}
-
-// shows reads until there is a text, and no longer than the patience with
-// one that says nothing.
-func shows(t *testing.T, f *os.File, text string, patience time.Duration) (got string, ok bool) {
-	t.Helper()
+	var got []byte
 	buf := make([]byte, 4096)
-	for !strings.Contains(got, text) {
-		if !poll(int(f.Fd()), unix.POLLIN, patience) {
-			return got, false
+	for !strings.Contains(string(got), text) {
+		if !poll(int(f.Fd()), unix.POLLIN, 5*time.Second) {
+			t.Fatalf("waited for %q, got %q", text, got)
 		}
 		n, err := f.Read(buf)
 		if err != nil {
 			t.Fatalf("waited for %q, got %q: %v", text, got, err)
 		}
-		got += string(buf[:n])
+		got = append(got, buf[:n]...)
 	}
-	return got, true
 }
 
 func closes(t *testing.T, limit time.Duration, do func() error) {

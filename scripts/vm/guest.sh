@@ -45,22 +45,31 @@ events() {
 	done
 }
 
-run_tests() {
-	local package section='' module run
-	# Disassembles what it compiles, for every architecture, anywhere else.
+# run_package runs the tests of one as "go test" does, and says as much about
+# how they ended. They are no children of test2json, which ignores SIGINT, and
+# with it all that it starts would.
+run_package() {
+	# Disassembles what it compiles, for every architecture: left to others.
 	local no_compiler='^TestChildCode$'
-	module=$(</mocker/module) run=$(</mocker/run)
+	local flags=(-test.v=test2json -test.timeout=300s -test.short "-test.run=$(</mocker/run)" "-test.skip=$no_compiler")
+	cd "/mocker/$1" || return
+	{
+		timeout -k 5 330 ./tests "${flags[@]}" || printf 'FAIL\nexit status %s\n' $?
+	} </dev/null 2>&1 | timeout -k 5 340 /mocker/test2json -t -p "$2" ||
+		# A container that a test has left keeps its output open.
+		printf '{"Action":"fail","Package":"%s"}\n' "$2"
+}
+
+run_tests() {
+	local package kind section='' module
+	module=$(</mocker/module)
 	echo "Linux $(uname -rm), up after $(cut -d ' ' -f 1 /proc/uptime) s; controllers: $(</sys/fs/cgroup/cgroup.controllers); AppArmor: $(</sys/module/apparmor/parameters/enabled)"
 	while read -r package; do
-		local kind=unit
+		kind=unit
 		[[ $package = tests/* ]] && kind='black box'
 		[[ $kind = "$section" ]] || echo "# $kind, v2 guest"
 		section=$kind
-		cd "/mocker/$package" || continue
-		# A container that a test has left may keep its output open, and
-		# test2json would wait for it.
-		timeout -k 5 330 /mocker/test2json -t -p "$module/$package" ./tests \
-			-test.v=test2json -test.timeout=300s -test.short -test.run="$run" -test.skip="$no_compiler" </dev/null 2>&1
+		run_package "$package" "$module/$package"
 	done </mocker/packages
 	echo "all tests have been run after $(cut -d ' ' -f 1 /proc/uptime) s"
 }
