@@ -18,6 +18,8 @@ LINTER := dist/golangci-lint
 # command=package of what the targets need besides Go, make and git.
 NEED_DEMO := busybox=busybox-static iptables ip=iproute2
 NEED_TEST := $(NEED_DEMO) newuidmap=uidmap setpriv=util-linux ps=procps strace runc crun podman conmon ctr=containerd
+# What kind of machine the tests run on; scripts/vm.sh knows others.
+PLACE ?= $(if $(filter cgroup2fs,$(shell stat -f -c %T /sys/fs/cgroup)),v2,v1)
 RACE := ./commands/... ./specconv/... ./hooks/... ./libcontainer/...
 
 # The shipped binary has no C in it, and neither has anything else but the
@@ -26,7 +28,7 @@ export CGO_ENABLED := 0
 
 .PHONY: help
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build ./mocker, one static binary
@@ -53,7 +55,7 @@ demo: build ## watch a container being born, live and go (needs root)
 test: lint build ## run all tests (needs root); the last line counts them
 	@scripts/need.sh $(NEED_TEST)
 	@scripts/rootfs.sh
-	@go build -o dist/report ./tests/report
+	@mkdir -p dist/results && go build -o dist/report ./tests/report
 	@{ status=0; \
 	echo '# unit'; \
 	go test -json -count=1 $(TAGS) $$(go list $(TAGS) ./... | grep -v /tests/) || status=1; \
@@ -65,7 +67,20 @@ test: lint build ## run all tests (needs root); the last line counts them
 	else \
 		echo 'the race detector needs gcc, which is not here: nothing was run under it'; \
 	fi; \
-	exit $$status; } | dist/report
+	exit $$status; } | tee dist/results/$(PLACE).json | dist/report
+
+.PHONY: test-vm
+test-vm: ## run the tests in a virtual machine with cgroup v2 (docs/vm.md)
+	@scripts/vm.sh test
+
+.PHONY: vm-shell
+vm-shell: ## open a shell in that machine
+	@scripts/vm.sh shell
+
+.PHONY: table
+table: ## compare the results of the tests on all kinds of machines
+	@go build -o dist/report ./tests/report
+	@dist/report -table dist/results/*.json
 
 .PHONY: lint
 lint: $(LINTER) ## check the source with go vet and the pinned linter

@@ -162,7 +162,10 @@ func TestKilled(t *testing.T) {
 		return
 	}
 	before := snapshot(t)
-	for _, s := range steps() {
+	for i, s := range steps() {
+		if testing.Short() && i%3 != 0 {
+			continue // a machine that has time does all of them
+		}
 		kill := func(b *box) {
 			t.Helper()
 			wantError(t, hook(b.state(specs.StateCreating), stopAfter+"="+s.name), "signal: killed")

@@ -108,6 +108,24 @@ func settle() error {
 	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 }
 
+// Rounds is how often to do what is repeated because a thing may happen or not:
+// n times, or under -short, on an emulated machine for example, a few times.
+func Rounds(n, few int) int {
+	if testing.Short() {
+		return few
+	}
+	return n
+}
+
+// Patience is how long something may take: d, or under -short five times as
+// long. The bound is there to see a hang, not how fast the machine is.
+func Patience(d time.Duration) time.Duration {
+	if testing.Short() {
+		return 5 * d
+	}
+	return d
+}
+
 // NeedRoot skips a test that only root can run.
 func NeedRoot(t testing.TB) {
 	t.Helper()
@@ -252,13 +270,14 @@ func content(t testing.TB, w any) string {
 	return string(data)
 }
 
-// Eventually waits until a condition holds, for ten seconds at most.
+// Eventually waits until a condition holds, for ten seconds at most (Patience).
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	limit := Patience(10 * time.Second)
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if holds() {
 			return
 		}
 	}
-	t.Fatalf("not within 10 s: %s", what)
+	t.Fatalf("not within %v: %s", limit, what)
 }

@@ -56,7 +56,7 @@ func TakeSnapshot(t testing.TB) Snapshot {
 func (s Snapshot) Unchanged(t testing.TB) {
 	t.Helper()
 	var diff string
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(Patience(5 * time.Second)); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if diff = s.diff(TakeSnapshot(t)); diff == "" {
 			return
 		}

@@ -96,7 +96,7 @@ func (term *Terminal) Type(keys string) {
 // Expect has found, and gives what was shown up to and with it.
 func (term *Terminal) Expect(text string) string {
 	term.t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(Patience(10 * time.Second)); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		term.mu.Lock()
 		rest := term.seen.String()[term.read:]
 		i := strings.Index(rest, text)

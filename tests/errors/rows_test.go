@@ -204,11 +204,11 @@ func configs() []row {
 			"config.json: process.oomScoreAdj: 2000: not between -1000 and 1000", func(s *specs.Spec) { n := 2000; s.Process.OOMScoreAdj = &n }),
 		one("a namespace type that does not exist",
 			`config.json: linux.namespaces[5].type: "net": not a namespace type`, func(s *specs.Spec) {
-				s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: "net"})
+				s.Linux.Namespaces = append(five(s), specs.LinuxNamespace{Type: "net"})
 			}),
 		one("a namespace given twice",
 			`config.json: linux.namespaces[5].type: "pid": given twice`, func(s *specs.Spec) {
-				s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.PIDNamespace})
+				s.Linux.Namespaces = append(five(s), specs.LinuxNamespace{Type: specs.PIDNamespace})
 			}),
 		one("no mount namespace",
 			"config.json: linux.namespaces: a mount namespace is required", func(s *specs.Spec) {

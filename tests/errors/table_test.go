@@ -59,6 +59,13 @@ func rows() []row {
 // TestBadInput carries out each row: the exact text, the exit code, and a
 // machine that is as it was before the command.
 func TestBadInput(t *testing.T) {
+	if testing.Short() {
+		before := drive.TakeSnapshot(t)
+		defer func() {
+			newPlace(t, drive.Mocker(t), len(rows())).reap()
+			before.Unchanged(t)
+		}()
+	}
 	seen := map[string]bool{}
 	for n, r := range rows() {
 		if seen[r.input] {

@@ -49,10 +49,10 @@ func TestCallsFail(t *testing.T) {
 		{"faccessat2", "EACCES", []int{1}},
 		{"renameat", "ENOSPC", []int{1}},
 	} {
-		for _, k := range c.which {
+		for _, k := range c.which[:drive.Rounds(len(c.which), 1)] {
 			t.Run(fmt.Sprintf("%s,%d", c.call, k), func(t *testing.T) {
 				// -D: strace is the grandchild, mocker the child.
-				r := drive.Exec(t, "strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace="+c.call,
+				r := drive.Exec(t, "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace="+c.call,
 					"-e", fmt.Sprintf("inject=%s:error=%s:when=%d", c.call, c.errno, k),
 					drive.Mocker(t), "create", "--bundle", bundle, id)
 				if r.Code == 0 {

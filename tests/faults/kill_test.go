@@ -17,7 +17,7 @@ import (
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
-var points = flag.Int("points", 30, "number of points at which each command is killed; 0: every one")
+var points = flag.Int("points", 30, "number of points at which each command is killed; 0: every one, -short: no more than 4")
 
 func TestMain(m *testing.M) { drive.Main(m) }
 
@@ -53,7 +53,7 @@ func hook(script string) specs.Hook {
 func spread(total int) []int {
 	step := 1
 	if *points > 0 {
-		step = max(1, total / *points)
+		step = max(1, total/drive.Rounds(*points, min(*points, 4)))
 	}
 	var list []int
 	for n := 1; n <= total; n += step {
@@ -99,7 +99,7 @@ func (m machine) untouched(t *testing.T) {
 		os.Remove(m.mark)
 	}
 	var diff []string
-	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(drive.Patience(3 * time.Second)); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		now := look(t)
 		diff = nil
 		for _, l := range m.seen {
@@ -123,7 +123,7 @@ func (m machine) untouched(t *testing.T) {
 func (m machine) cleaned(t *testing.T) {
 	t.Helper()
 	r := drive.Run(t, "delete", "--force", id)
-	if r.Code != 0 || r.Stderr != "" || r.Took > 5*time.Second {
+	if r.Code != 0 || r.Stderr != "" || r.Took > drive.Patience(5*time.Second) {
 		t.Errorf("delete --force after %v: %v", r.Took, r)
 	}
 	m.untouched(t)
@@ -179,7 +179,7 @@ func createKilled(t *testing.T, bundle string, before machine) {
 			}
 			if who == inside && res.Code != 0 {
 				// The create is alive: it has to say so and to clean up.
-				if !strings.HasPrefix(res.Stderr, "mocker: ") || res.Took > 3*time.Second {
+				if !strings.HasPrefix(res.Stderr, "mocker: ") || res.Took > drive.Patience(3*time.Second) {
 					t.Errorf("after %v: %v", res.Took, res.Result)
 				}
 				before.untouched(t)

@@ -18,8 +18,6 @@ import (
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
-const rounds = 20
-
 // TestTwoAtOnce runs two commands on one container at the same time. Either
 // may lose, with an error that says how; neither hangs, and nothing is left.
 func TestTwoAtOnce(t *testing.T) {
@@ -39,7 +37,7 @@ func TestTwoAtOnce(t *testing.T) {
 		{"delete and delete", [][]string{create, {"start", id}}, force, force},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			for round := range rounds {
+			for round := range drive.Rounds(20, 3) {
 				for _, cmd := range c.prepare {
 					drive.OK(t, cmd...)
 				}
@@ -51,7 +49,7 @@ func TestTwoAtOnce(t *testing.T) {
 				for what, r := range map[string]drive.Result{
 					strings.Join(c.a, " "): a.Wait(), strings.Join(c.b, " ") + ".": b.Wait(), "list": list.Wait(), "state": state.Wait(),
 				} {
-					if r.Took > 5*time.Second || r.Code != 0 && !understood(r.Stderr) {
+					if r.Took > drive.Patience(5*time.Second) || r.Code != 0 && !understood(r.Stderr) {
 						t.Errorf("round %d: %s after %v: %v", round, what, r.Took, r)
 					}
 					if r.Code != 0 && (what == "list" || strings.HasPrefix(what, "delete")) {
@@ -96,7 +94,7 @@ func TestManyAtOnce(t *testing.T) {
 	const gentle, most = 15, 8 // before the first that ends it; at once
 	seed := time.Now().UnixNano()
 	random := rand.New(rand.NewPCG(1, uint64(seed)))
-	for round := range 2 * rounds {
+	for round := range 2 * drive.Rounds(20, 3) {
 		drive.OK(t, "create", "--bundle", bundle, id)
 		if round%2 == 0 {
 			drive.OK(t, "start", id)
@@ -164,7 +162,7 @@ func TestHookHangs(t *testing.T) {
 				create.Wait()
 				truthful(t)
 			}
-			if r := drive.Run(t, "delete", "--force", id); r.Code != 0 || r.Took > 2*time.Second {
+			if r := drive.Run(t, "delete", "--force", id); r.Code != 0 || r.Took > drive.Patience(2*time.Second) {
 				t.Errorf("delete --force after %v: %v", r.Took, r)
 			}
 			if !killed {

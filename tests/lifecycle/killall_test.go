@@ -24,8 +24,12 @@ func TestKillAll(t *testing.T) {
 		t.Run(how[0], func(t *testing.T) {
 			b := newBox(t, shared, drive.Sh("sleep 1000 & sleep 1000 & echo $! ; wait"))
 			drive.OK(t, "run", "--detach", "--bundle", b.bundle, b.id)
-			own := drive.Exec(t, "sed", "-n", "s/.*:pids://p", fmt.Sprintf("/proc/%d/cgroup", b.state().Pid))
-			procs := "/sys/fs/cgroup/pids" + strings.TrimSpace(own.Stdout) + "/cgroup.procs"
+			hierarchy, tree := "pids", "/sys/fs/cgroup/pids"
+			if unified() {
+				hierarchy, tree = "0:", "/sys/fs/cgroup"
+			}
+			own := drive.Exec(t, "sed", "-n", "s/.*"+hierarchy+"://p", fmt.Sprintf("/proc/%d/cgroup", b.state().Pid))
+			procs := tree + strings.TrimSpace(own.Stdout) + "/cgroup.procs"
 			mine := func() int { return strings.Count(drive.Exec(t, "cat", procs).Stdout, "\n") }
 			drive.Eventually(t, "three processes in the cgroup", func() bool { return mine() == 3 })
 			how[slices.Index(how, "ID")] = b.id

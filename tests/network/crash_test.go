@@ -14,7 +14,7 @@ import (
 // meanwhile, does not lose its network.
 func TestKilled(t *testing.T) {
 	before := prepare(t)
-	const tries = 30
+	tries := drive.Rounds(30, 6)
 	bundle := busybox(t, "exec sleep 1000")
 	mocker := drive.Mocker(t)
 
@@ -36,7 +36,7 @@ func TestKilled(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(took * time.Duration(try) * 5 / (tries * 4)) // up to 5/4 of the time
+		time.Sleep(took * time.Duration(try) * 5 / time.Duration(tries*4)) // up to 5/4 of the time
 		victim := cmd.Process.Pid
 		if try%2 == 1 {
 			victim = -victim // and its hook, and that one's iptables
@@ -55,7 +55,7 @@ func TestKilled(t *testing.T) {
 		forceDelete(t, id)
 		before.Unchanged(t)
 		if t.Failed() {
-			t.Fatalf("try %d, killed after %v of %v", try, took*time.Duration(try)*5/(tries*4), took)
+			t.Fatalf("try %d, killed after %v of %v", try, took*time.Duration(try)*5/time.Duration(tries*4), took)
 		}
 	}
 	if killed < tries/2 {

@@ -43,7 +43,7 @@ exec sleep 1000`
 // A hundred containers, eight at a time.
 func TestHundred(t *testing.T) {
 	before := prepare(t)
-	const count = 100
+	count := drive.Rounds(100, 10)
 	bundle := busybox(t, ringScript)
 	ring := filepath.Join(bundle, "rootfs/ring")
 	put(t, filepath.Join(ring, "self"), "here\n")

@@ -3,6 +3,7 @@ package network
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -16,6 +17,9 @@ func TestRefused(t *testing.T) {
 	host(t, "ip", "link", "add", "corp0", "type", "veth", "peer", "name", "corp1")
 	t.Cleanup(func() { host(t, "ip", "link", "del", "corp0") })
 	host(t, "ip", "link", "set", "corp0", "up", "addrgenmode", "none")
+	drive.Eventually(t, "the link has found that it has no peer", func() bool {
+		return strings.Contains(drive.Exec(t, "ip", "link", "show", "corp0").Stdout, "LOWERLAYERDOWN")
+	})
 	host(t, "ip", "route", "add", "172.16.0.0/12", "dev", "corp0")
 
 	hostNetwork := func(s *specs.Spec) {

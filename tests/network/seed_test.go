@@ -77,20 +77,24 @@ func checkOutside(t *testing.T, id string) {
 	}
 
 	st := state(t, id)
-	for controller, limit := range map[string][2]string{
-		"memory": {"memory.limit_in_bytes", "1073741824"},
-		"cpu":    {"cpu.cfs_quota_us", "100000"},
-		"pids":   {"pids.max", "1024"},
-	} {
-		dir := "/sys/fs/cgroup/" + controller + "/mocker/"
+	limits := []struct{ tree, file, want string }{
+		{"/memory", "memory.limit_in_bytes", "1073741824"}, {"/cpu", "cpu.cfs_quota_us", "100000"}, {"/pids", "pids.max", "1024"},
+	}
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.procs"); err == nil { // cgroup v2 alone
+		limits = []struct{ tree, file, want string }{
+			{"", "memory.max", "1073741824"}, {"", "cpu.max", "100000 100000"}, {"", "pids.max", "1024"},
+		}
+	}
+	for _, limit := range limits {
+		dir := "/sys/fs/cgroup" + limit.tree + "/mocker/"
 		if ids := host(t, "ls", dir); !strings.Contains(ids, id+"\n") {
 			t.Errorf("%s has\n%s", dir, ids)
 		}
-		if got := read(t, dir+id+"/"+limit[0]); got != limit[1] {
-			t.Errorf("%s is %s, want %s", limit[0], got, limit[1])
+		if got := read(t, dir+id+"/"+limit.file); got != limit.want {
+			t.Errorf("%s is %s, want %s", limit.file, got, limit.want)
 		}
 		if procs := read(t, dir+id+"/cgroup.procs"); procs != strconv.Itoa(st.Pid) {
-			t.Errorf("cgroup.procs of %s has %q, want %d", controller, procs, st.Pid)
+			t.Errorf("cgroup.procs of %s has %q, want %d", dir, procs, st.Pid)
 		}
 	}
 }

@@ -5,6 +5,9 @@
 //
 // A line that starts with "# " opens a section: the same test may run again in
 // another one, under the race detector for example.
+//
+// "report -table FILE..." makes one table of what was kept of several runs,
+// each on another kind of machine.
 package main
 
 import (
@@ -19,9 +22,15 @@ import (
 )
 
 func main() {
-	ok, err := report(os.Stdin, os.Stdout)
+	var ok bool
+	var err error
+	if len(os.Args) > 2 && os.Args[1] == "-table" {
+		ok, err = table(os.Args[2:], os.Stdout)
+	} else {
+		ok, err = report(os.Stdin, os.Stdout)
+	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "report: read test events: %v\n", err)
+		fmt.Fprintf(os.Stderr, "report: %v\n", err)
 	}
 	if !ok || err != nil {
 		os.Exit(1)
@@ -65,6 +74,15 @@ type reporter struct {
 // report reads events until they end; ok is false when the tests are not to
 // be trusted to have passed.
 func report(in io.Reader, out io.Writer) (ok bool, err error) {
+	r, err := follow(in, out)
+	if err != nil {
+		return false, fmt.Errorf("read test events: %w", err)
+	}
+	return r.end(), nil
+}
+
+// follow reads events until they end.
+func follow(in io.Reader, out io.Writer) (*reporter, error) {
 	r := &reporter{
 		out:     out,
 		output:  map[key]*strings.Builder{},
@@ -80,10 +98,10 @@ func report(in io.Reader, out io.Writer) (ok bool, err error) {
 			r.line(line)
 		}
 		if err == io.EOF {
-			return r.end(), nil
+			return r, nil
 		}
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 	}
 }
@@ -178,12 +196,10 @@ func (r *reporter) end() bool {
 	count := map[string]int{}
 	var skipped []key
 	for _, k := range sorted(r.ended) {
-		action := r.ended[k]
-		// A parent is the sum of its subtests, and counts only when it has a
-		// failure of its own.
-		if r.parents[k] && (action == "pass" || r.blamed[k]) {
+		if !r.counts(k) {
 			continue
 		}
+		action := r.ended[k]
 		count[action]++
 		if action == "skip" {
 			skipped = append(skipped, k)
@@ -197,6 +213,12 @@ func (r *reporter) end() bool {
 	}
 	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped\n", count["pass"], count["fail"], count["skip"])
 	return count["fail"] == 0 && count["pass"] > 0
+}
+
+// counts reports whether a test stands for itself: a parent is the sum of its
+// subtests, and counts only when it has a failure of its own.
+func (r *reporter) counts(k key) bool {
+	return !r.parents[k] || r.ended[k] != "pass" && !r.blamed[k]
 }
 
 func sorted[V any](m map[key]V) []key {

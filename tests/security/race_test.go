@@ -41,8 +41,6 @@ func exchange(t *testing.T, volume, target string) {
 	})
 }
 
-const raceRounds = 60 // of each row: some hundreds in all
-
 // TestExchangedDirectory: CVE-2021-30465, CVE-2024-45310, CVE-2019-19921. What
 // is looked at and what is used is the same, or the create fails.
 func TestExchangedDirectory(t *testing.T) {
@@ -76,7 +74,8 @@ func TestExchangedDirectory(t *testing.T) {
 			})
 			exchange(t, volume, canary.dir)
 			made := 0
-			for range raceRounds {
+			rounds := drive.Rounds(60, 3) // of each row: some hundreds in all
+			for range rounds {
 				r := run(t, bundle)
 				if r.Code == 0 {
 					made++
@@ -87,7 +86,7 @@ func TestExchangedDirectory(t *testing.T) {
 					t.Fatalf("the host has been changed, %s", harm)
 				}
 			}
-			t.Logf("%d of %d were made, the others refused", made, raceRounds)
+			t.Logf("%d of %d were made, the others refused", made, rounds)
 			if value(t, ttl) != "64\n" {
 				t.Error("a sysctl of the host has changed")
 			}

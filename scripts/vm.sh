@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# usage: vm.sh test|shell
+#
+# Boots a virtual machine with a Debian kernel and cgroup v2 alone, and runs
+# the tests in it, or opens a shell. docs/vm.md tells how it works.
+#
+# From the environment:
+#   ARCH      of the machine: amd64 or arm64; this machine's if not set
+#   KERNEL    Debian package of the kernel; linux-image-cloud-$ARCH if not set
+#   ACCEL     kvm or tcg; kvm if not set and a machine starts under it
+#   PACKAGES  folders of the tests to run, like "tests/lifecycle specconv"
+#   RUN       regular expression of the tests to run, as for go test -run
+#   LIMIT     seconds after which the machine is killed; 900 if not set
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+mode=${1:?test or shell}
+host=$(dpkg --print-architecture)
+export ARCH=${ARCH:-$host}
+export KERNEL=${KERNEL:-linux-image-cloud-$ARCH}
+export PACKAGES=${PACKAGES:-} RUN=${RUN:-}
+
+# What differs between the architectures is in this table alone.
+case $ARCH in
+amd64) qemu=qemu-system-x86_64 package=qemu-system-x86 machine=q35 console=ttyS0 cpu=Nehalem ;; # the features of newer ones cost TCG a third
+arm64) qemu=qemu-system-aarch64 package=qemu-system-arm machine=virt console=ttyAMA0 cpu=max,pauth-impdef=on ;;
+*) echo "no virtual machine for ARCH=$ARCH: amd64 or arm64" >&2 && exit 1 ;;
+esac
+
+scripts/need.sh "$qemu=$package" busybox=busybox-static mke2fs=e2fsprogs
+mkdir -p dist/vm
+work=$(mktemp -d dist/vm/run.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+scripts/vm/packages.sh
+scripts/vm/image.sh "$work"
+kernel=dist/vm/$(basename "$KERNEL" .deb)
+
+# boot SECONDS ACCEL WORD [FLAG]... starts the machine, waits for its end, and
+# kills it after SECONDS. WORD tells scripts/vm/init what to do.
+boot() {
+	local seconds=$1 accel=$2 word=$3
+	shift 3
+	[[ $accel = tcg ]] || cpu=host
+	# qemu makes its own temporary files: not where tests look for leftovers
+	TMPDIR=$work timeout --foreground -k 5 "$seconds" "$qemu" \
+		-machine "$machine" -accel "$accel" -cpu "$cpu" -smp 2 -m 2048 \
+		-nodefaults -no-user-config -display none -no-reboot \
+		-kernel "$kernel/vmlinuz" -initrd "$kernel/initrd" \
+		-append "console=$console panic=-1 quiet mitigations=off cgroup_no_v1=all apparmor=1 security=apparmor mocker=$word" \
+		-drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" \
+		-device virtio-rng-pci -device virtio-serial-pci "$@"
+}
+
+# accelerator gives kvm or tcg. There are machines with a /dev/kvm under which
+# nothing ever starts, so it is tried, once in this machine's uptime.
+accelerator() {
+	local tried
+	tried=dist/vm/accelerator-$ARCH-$(</proc/sys/kernel/random/boot_id)
+	if [[ ! -e $tried ]]; then
+		rm -f "dist/vm/accelerator-$ARCH-"*
+		echo tcg >"$tried"
+		if [[ $ARCH = "$host" && -w /dev/kvm ]] && boot 6 kvm probe </dev/null >/dev/null 2>&1; then
+			echo kvm >"$tried"
+		fi
+	fi
+	cat "$tried"
+}
+accel=${ACCEL:-$(accelerator)}
+
+if [[ $mode = shell ]]; then
+	echo "a shell in the virtual machine ($accel); \"exit\" ends it, and so does ctrl-a x" >&2
+	boot 86400 "$accel" shell -serial mon:stdio
+	exit
+fi
+
+# The columns of the table of results are called after these files.
+place=v2-guest
+[[ $ARCH = "$host" ]] || place+=-$ARCH
+[[ $KERNEL = linux-image-cloud-$ARCH ]] || place+=-$(basename "${KERNEL#linux-image-}" .deb)
+results=dist/results/$place.json log=dist/vm/$place.log
+mkdir -p dist/results
+go build -o dist/report ./tests/report
+limit=${LIMIT:-900}
+set +e # what each of them came to is looked at below
+boot "$limit" "$accel" test -serial "file:$log" \
+	-chardev file,id=events,path=/dev/stdout -device virtserialport,chardev=events,name=events </dev/null |
+	tee "$results" | dist/report
+ended=("${PIPESTATUS[@]}")
+set -e
+((ended[0] != 124)) || echo "the virtual machine was killed after $limit s (LIMIT)" >&2
+# A machine that died has tests that never began, and nobody misses them.
+if ! grep -q '^all tests have been run' "$results"; then
+	echo "the virtual machine ended before its tests; the last of $log:" >&2
+	tail -n 20 "$log" >&2
+	exit 1
+fi
+exit "${ended[2]}"
