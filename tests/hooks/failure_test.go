@@ -209,9 +209,11 @@ func TestMockerKilled(t *testing.T) {
 			cmd.Wait()
 			// What was a child of mocker's is the test's now, and the container
 			// cannot end before it has been reaped.
-			if _, err := unix.Wait4(hook, nil, 0, nil); err != nil {
-				t.Fatal(err)
-			}
+			drive.Eventually(t, "the hook has been reaped", func() bool {
+				_, _ = unix.Wait4(hook, nil, unix.WNOHANG, nil)
+				_, err := os.Stat(fmt.Sprintf("/proc/%d", hook))
+				return err != nil
+			})
 			drive.OK(t, "delete", "--force", b.id)
 			b.ended(pid)
 			b.gone()
