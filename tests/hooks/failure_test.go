@@ -162,13 +162,11 @@ func hanging(t *testing.T, kind string) (b *box, cmd *drive.Cmd, pid int) {
 	}
 	cmd = drive.Start(t, drive.Runtime(t), args...)
 	drive.Eventually(t, "the hook hangs", func() bool { return b.has("hangs") })
-	out, err := exec.Command("pgrep", "-n", "-x", "-f", "sleep 1234").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if pid, err = strconv.Atoi(strings.TrimSpace(string(out))); err != nil {
-		t.Fatal(err)
-	}
+	drive.Eventually(t, "the hook's child sleeps", func() bool {
+		out, _ := exec.Command("pgrep", "-n", "-x", "-f", "sleep 1234").Output()
+		pid, _ = strconv.Atoi(strings.TrimSpace(string(out)))
+		return pid != 0
+	})
 	return b, cmd, pid
 }
 
@@ -210,15 +208,25 @@ func TestMockerKilled(t *testing.T) {
 			// What was a child of mocker's is the test's now, and the container
 			// cannot end before it has been reaped.
 			drive.Eventually(t, "the hook has been reaped", func() bool {
-				_, _ = unix.Wait4(hook, nil, unix.WNOHANG, nil)
+				reapOrphans()
 				_, err := os.Stat(fmt.Sprintf("/proc/%d", hook))
 				return err != nil
 			})
 			drive.OK(t, "delete", "--force", b.id)
 			b.ended(pid)
 			b.gone()
+			reapOrphans()
 			before.Unchanged(t)
 		})
+	}
+}
+
+// reapOrphans reaps what has become the test's, which runs no command.
+func reapOrphans() {
+	for {
+		if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); pid <= 0 || err != nil {
+			return
+		}
 	}
 }
 
