@@ -58,12 +58,12 @@ test: lint build ## run all tests (needs root); the last line counts them
 	@mkdir -p dist/results && go build -o dist/report ./tests/report
 	@{ status=0; \
 	echo '# unit'; \
-	go test -json -count=1 $(TAGS) $$(go list $(TAGS) ./... | grep -v /tests/) || status=1; \
+	go test -json -count=1 -timeout 20m $(TAGS) $$(go list $(TAGS) ./... | grep -v /tests/) || status=1; \
 	echo '# black box'; \
 	go test -json -count=1 -p 1 -timeout 20m $(TAGS) ./tests/... || status=1; \
 	if command -v gcc >/dev/null; then \
 		echo '# race detector'; \
-		CGO_ENABLED=1 go test -json -count=1 -race $(TAGS) $(RACE) || status=1; \
+		CGO_ENABLED=1 go test -json -count=1 -race -timeout 20m $(TAGS) $(RACE) || status=1; \
 	else \
 		echo 'the race detector needs gcc, which is not here: nothing was run under it'; \
 	fi; \
