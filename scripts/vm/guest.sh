@@ -52,11 +52,11 @@ events() {
 run_package() {
 	# Disassembles what it compiles, for every architecture: left to others.
 	local no_compiler='^TestChildCode$'
-	local flags=(-test.v=test2json -test.timeout=300s -test.short "-test.run=$(</mocker/run)" "-test.skip=$no_compiler")
+	local flags=(-test.v=test2json -test.timeout=600s -test.short "-test.run=$(</mocker/run)" "-test.skip=$no_compiler")
 	cd "/mocker/$1" || return
 	{
-		timeout -k 5 330 ./tests "${flags[@]}" || printf 'FAIL\nexit status %s\n' $?
-	} </dev/null 2>&1 | timeout -k 5 340 /mocker/test2json -t -p "$2" ||
+		timeout -k 5 630 ./tests "${flags[@]}" || printf 'FAIL\nexit status %s\n' $?
+	} </dev/null 2>&1 | timeout -k 5 640 /mocker/test2json -t -p "$2" ||
 		# A container that a test has left keeps its output open.
 		printf '{"Action":"fail","Package":"%s"}\n' "$2"
 }
