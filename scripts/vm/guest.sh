@@ -1,7 +1,7 @@
 #!/bin/bash
 # The init of the virtual machine, once it has its disk: makes it a machine
 # like one that systemd has started, with cgroup v2 and every controller, and
-# runs the tests of /mocker/packages, or a shell. What goes to the port
+# runs the tests of a list, or a shell. What goes to the port
 # "events" is what "go test -json" prints.
 export PATH=/usr/sbin:/usr/bin HOME=/root LANG=C.UTF-8 TERM=${TERM:-linux}
 export MOCKER=/mocker/mocker MOCKER_PROGRAMS=/mocker/programs
@@ -35,7 +35,8 @@ ulimit -Hn 524288
 # What any machine with containers has loaded by then.
 modprobe -a overlay bridge veth tun dummy nf_conntrack nft_compat
 
-word() { sed -n 's/.*mocker=\([a-z]*\).*/\1/p' /proc/cmdline; }
+# What the host wants: shell, or test1 for the first list.
+word=$(sed -n 's/.*mocker=\([a-z0-9]*\).*/\1/p' /proc/cmdline)
 
 # events gives the device of the port called events.
 events() {
@@ -51,30 +52,26 @@ events() {
 run_package() {
 	# Disassembles what it compiles, for every architecture: left to others.
 	local no_compiler='^TestChildCode$'
-	local flags=(-test.v=test2json -test.timeout=300s -test.short "-test.run=$(</mocker/run)" "-test.skip=$no_compiler")
+	local flags=(-test.v=test2json -test.timeout=600s -test.short "-test.run=$(</mocker/run)" "-test.skip=$no_compiler")
 	cd "/mocker/$1" || return
 	{
-		timeout -k 5 330 ./tests "${flags[@]}" || printf 'FAIL\nexit status %s\n' $?
-	} </dev/null 2>&1 | timeout -k 5 340 /mocker/test2json -t -p "$2" ||
+		timeout -k 5 630 ./tests "${flags[@]}" || printf 'FAIL\nexit status %s\n' $?
+	} </dev/null 2>&1 | timeout -k 5 640 /mocker/test2json -t -p "$2" ||
 		# A container that a test has left keeps its output open.
 		printf '{"Action":"fail","Package":"%s"}\n' "$2"
 }
 
 run_tests() {
-	local package kind section='' module
+	local list=${word#test} package module
 	module=$(</mocker/module)
 	echo "Linux $(uname -rm), up after $(cut -d ' ' -f 1 /proc/uptime) s; controllers: $(</sys/fs/cgroup/cgroup.controllers); AppArmor: $(</sys/module/apparmor/parameters/enabled)"
 	while read -r package; do
-		kind=unit
-		[[ $package = tests/* ]] && kind='black box'
-		[[ $kind = "$section" ]] || echo "# $kind, v2 guest"
-		section=$kind
 		run_package "$package" "$module/$package"
-	done </mocker/packages
-	echo "all tests have been run after $(cut -d ' ' -f 1 /proc/uptime) s"
+	done <"/mocker/packages.$list"
+	echo "all tests of list $list have been run after $(cut -d ' ' -f 1 /proc/uptime) s"
 }
 
-if [[ $(word) = shell ]]; then
+if [[ $word = shell ]]; then
 	cd /mocker
 	busybox setsid busybox cttyhack bash
 else

@@ -3,13 +3,14 @@
 #
 # Makes DIRECTORY/disk, the root of the virtual machine: Debian's packages, the
 # modules of the kernel, and below /mocker the source tree with mocker and a
-# test binary in the folder of each package.
+# test binary in the folder of each package. DIRECTORY/packages.1 and .2 are
+# lists of these, each for a machine.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 base=dist/vm/$ARCH/base
 kernel=dist/vm/$(basename "$KERNEL" .deb)
-disk=$1/disk root=$1/root
+directory=$1 disk=$1/disk root=$1/root
 tags=-tags=urfave_cli_no_docs
 module=$(go list -m)
 export CGO_ENABLED=0 GOOS=linux GOARCH=$ARCH
@@ -26,14 +27,24 @@ for program in tests/security/hostile libcontainer/inside/testdata/{spy,true}; d
 done
 
 # Without a choice: all unit tests, and the black-box tests that need neither
-# an engine nor the source.
+# an engine nor the source, in two lists that take about as long.
 unit=$(go list $tags -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | sed "s|^$module/*||; /^tests\//d")
-black_box='tests/lifecycle tests/errors tests/security tests/faults tests/network tests/bundles'
-for package in ${PACKAGES:-$unit $black_box}; do
-	package=${package#./} package=${package%/}
-	go test -c $tags -o "$root/mocker/$package/tests" "./$package"
-	echo "$package" >>"$root/mocker/packages"
-done
+add() {
+	local list=$1 package
+	shift
+	for package in "$@"; do
+		package=${package#./} package=${package%/}
+		go test -c $tags -o "$root/mocker/$package/tests" "./$package"
+		echo "$package" >>"$directory/packages.$list"
+	done
+}
+if [[ $PACKAGES ]]; then
+	add 1 $PACKAGES
+else
+	add 1 $unit tests/lifecycle tests/network tests/bundles
+	add 2 tests/errors tests/security tests/faults
+fi
+cp "$directory"/packages.* "$root/mocker"
 echo "$module" >"$root/mocker/module"
 echo "$RUN" >"$root/mocker/run"
 
