@@ -5,7 +5,8 @@
 //go:debug containermaxprocs=0
 
 // Command mocker is a low-level OCI container runtime. This file only decides
-// whether the process must be sealed, and hands over to commands.
+// whether a container can be entered at all and the process must be sealed for
+// it, and hands over to commands.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"runtime/debug"
 
 	"github.com/mocker-runtime/mocker/commands"
+	"github.com/mocker-runtime/mocker/libcontainer"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
 )
 
@@ -35,11 +37,22 @@ func main() {
 func mocker() int {
 	streams := commands.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	globals := commands.Peek(os.Args)
-	// Before anything else is set up, because it starts mocker anew.
-	if globals.EntersContainer() && seal.Needed() {
-		if err := seal.Ensure(globals.Root); err != nil {
+	if globals.EntersContainer() {
+		if err := prepare(globals.Root); err != nil {
 			return commands.Fail(globals, streams, err)
 		}
 	}
 	return commands.Main(os.Args, commands.Build{Version: version, Commit: commit}, streams)
+}
+
+// prepare comes before anything else is set up, because sealing starts mocker
+// anew.
+func prepare(root string) error {
+	if err := libcontainer.CheckKernel(); err != nil {
+		return err
+	}
+	if !seal.Needed() {
+		return nil
+	}
+	return seal.Ensure(root)
 }

@@ -143,6 +143,11 @@ func TestJoiningCreateKilled(t *testing.T) {
 	for name, edit := range map[string]func(*specs.Spec){
 		"pid joined": func(s *specs.Spec) {
 			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.MountNamespace}, {Type: specs.UTSNamespace}, {Type: specs.PIDNamespace, Path: own("pid")}}
+			for i, m := range s.Mounts {
+				if m.Type == "proc" { // a new one takes Linux 6.17
+					s.Mounts[i] = specs.Mount{Type: "bind", Source: "/proc", Destination: "/proc", Options: []string{"rbind"}}
+				}
+			}
 		},
 		"user new": func(s *specs.Spec) {
 			s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return m.Type == "sysfs" || m.Type == "cgroup" })
