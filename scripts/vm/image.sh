@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 base=dist/vm/$ARCH/base
-kernel=dist/vm/$(basename "$KERNEL" .deb)
+kernel=$(scripts/vm/folder.sh)
 directory=$1 disk=$1/disk root=$1/root
 tags=-tags=urfave_cli_no_docs
 module=$(go list -m)
