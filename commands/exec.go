@@ -36,8 +36,6 @@ EXAMPLE
 			&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` file descriptors, from 3 on, to the process"},
 			listFlag{&cli.StringSliceFlag{Name: "cgroup", Usage: "put the process into the existing cgroup `[CONTROLLER[,CONTROLLER]:]PATH` below the container's"}},
 			option("in a paused container wait until it is resumed", "ignore-paused"),
-			&cli.StringFlag{Name: "apparmor", Usage: "not built yet: refused"},
-			&cli.StringFlag{Name: "process-label", Usage: "not built yet: refused"},
 		),
 		Action: e.exec,
 	}
@@ -53,6 +51,8 @@ func processFlags() []cli.Flag {
 		listFlag{&cli.StringSliceFlag{Name: "additional-gids", Aliases: []string{"g"}, Usage: "add the group `GID`, a number"}},
 		listFlag{&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "add the capability `CAP_NAME`"}},
 		option("let the process gain no privileges by execve", "no-new-privs"),
+		&cli.StringFlag{Name: "apparmor", Usage: "confine the process by the AppArmor profile `NAME`, which is loaded; \"unconfined\" is by none"},
+		&cli.StringFlag{Name: "process-label", Usage: "give the process the SELinux label `CONTEXT`"},
 	}
 }
 
@@ -97,11 +97,6 @@ func (e *env) execOptions(c *cli.Context) (libcontainer.ExecOptions, error) {
 		PreserveFDs:   c.Int("preserve-fds"),
 		IgnorePaused:  c.Bool("ignore-paused"),
 		Debugf:        e.report.debugf,
-	}
-	for _, name := range []string{"apparmor", "process-label"} {
-		if c.String(name) != "" {
-			return opts, fmt.Errorf("--%s %q: not supported yet", name, c.String(name))
-		}
 	}
 	if opts.PreserveFDs < 0 {
 		return opts, fmt.Errorf("--preserve-fds %d: must not be negative", opts.PreserveFDs)
@@ -176,6 +171,12 @@ func changeProcess(c *cli.Context, p *specs.Process) error {
 	}
 	if c.IsSet("no-new-privs") {
 		p.NoNewPrivileges = c.Bool("no-new-privs")
+	}
+	if profile := c.String("apparmor"); profile != "" {
+		p.ApparmorProfile = profile
+	}
+	if label := c.String("process-label"); label != "" {
+		p.SelinuxLabel = label
 	}
 	if err := changeUser(c, &p.User); err != nil {
 		return err

@@ -1,0 +1,180 @@
+package lsm
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/mocker-runtime/mocker/tests/drive"
+)
+
+// TestApplied: whoever the process is and wherever it lives, the profile
+// confines it.
+func TestApplied(t *testing.T) {
+	needAppArmor(t)
+	host := newBox(t, drive.Mocker(t)).up() // for namespaces to join
+	for _, c := range []struct {
+		name string
+		edit func(*specs.Spec)
+		want string
+		own  bool // not in Debian's runc
+	}{
+		{name: "a container", edit: func(*specs.Spec) {}, want: confined},
+		{name: "another profile", edit: func(s *specs.Spec) { s.Process.ApparmorProfile = other }, want: byOther},
+		{name: "no profile", edit: func(s *specs.Spec) { s.Process.ApparmorProfile = "" }, want: unconfined},
+		{name: "unconfined", edit: func(s *specs.Spec) { s.Process.ApparmorProfile = "unconfined" }, want: unconfined},
+		{name: "no new privileges", edit: func(s *specs.Spec) { s.Process.NoNewPrivileges = true }, want: confined},
+		{name: "new privileges", edit: func(s *specs.Spec) { s.Process.NoNewPrivileges = false }, want: confined},
+		{name: "an ordinary user", edit: func(s *specs.Spec) {
+			s.Process.User = specs.User{UID: 1000, GID: 1000}
+			s.Process.Capabilities = nil
+		}, want: confined},
+		{name: "a user namespace", edit: func(s *specs.Spec) {
+			addNamespace(specs.UserNamespace, "")(s)
+			s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
+			s.Linux.GIDMappings = s.Linux.UIDMappings
+		}, want: confined},
+		{name: "no pid namespace of its own", edit: dropNamespace(specs.PIDNamespace), want: confined},
+		{name: "a time namespace", edit: addNamespace(specs.TimeNamespace, ""), want: confined, own: true},
+		{name: "another container's pid namespace", own: true, edit: func(s *specs.Spec) {
+			addNamespace(specs.PIDNamespace, fmt.Sprintf("/proc/%d/ns/pid", host.pid()))(s)
+			// A procfs of a namespace that is joined takes Linux 6.17.
+			for i := range s.Mounts {
+				if s.Mounts[i].Type == "proc" {
+					s.Mounts[i] = specs.Mount{Type: "bind", Source: "/proc", Destination: "/proc", Options: []string{"rbind"}}
+				}
+			}
+			s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = nil, nil
+			s.Process.Args = []string{"sh", "-c", "touch /tmp/allowed && echo allowed; touch /tmp/denied"}
+		}, want: "allowed\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			eachRuntime(t, func(t *testing.T, runtime string) {
+				if c.own && runtime != drive.Mocker(t) {
+					t.Skip("not in every runc, or not with every kernel")
+				}
+				r := newBox(t, runtime, c.edit).run()
+				if r.Stdout != c.want || r.Code != 0 && strings.Contains(c.want, "denied-to-other") {
+					t.Errorf("got  %v\nwant %s", r, c.want)
+				}
+			})
+		})
+	}
+}
+
+// TestExec: a process of exec is confined as its flags or its process.json
+// say, else as the container is.
+func TestExec(t *testing.T) {
+	needAppArmor(t)
+	eachRuntime(t, func(t *testing.T, runtime string) {
+		b := newBox(t, runtime).up()
+		free := newBox(t, runtime, func(s *specs.Spec) { s.Process.ApparmorProfile = "" }).up()
+		// What config.json says afterwards is not what the container has.
+		drive.Edit(t, b.bundle, func(s *specs.Spec) { s.Process.ApparmorProfile = "" })
+		file := func(edit func(*specs.Process)) string {
+			p := drive.ReadConfig(t, b.bundle).Process
+			p.Args = []string{"sh", "-c", look}
+			edit(p)
+			data, err := json.Marshal(p)
+			must(t, err)
+			name := filepath.Join(t.TempDir(), "process.json")
+			must(t, os.WriteFile(name, data, 0o644))
+			return name
+		}
+		line := func(id string, flags ...string) []string {
+			return append(append([]string{"exec"}, flags...), id, "sh", "-c", look)
+		}
+		for _, c := range []struct {
+			name string
+			args []string
+			want string
+		}{
+			{"nothing said", line(b.id), confined},
+			{"the same", line(b.id, "--apparmor", profile), confined},
+			{"another", line(b.id, "--apparmor", other), byOther},
+			{"unconfined", line(b.id, "--apparmor", "unconfined"), unconfined},
+			{"no new privileges", line(b.id, "--no-new-privs"), confined},
+			{"another user", line(b.id, "--user", "1000:1000"), confined},
+			{"a process.json that says nothing", []string{"exec", "--process", file(func(*specs.Process) {}), b.id}, confined},
+			{"a process.json that says another", []string{"exec", "--process", file(func(p *specs.Process) { p.ApparmorProfile = other }), b.id}, byOther},
+			{"in a container without", line(free.id), unconfined},
+			{"one, in a container without", line(free.id, "--apparmor", profile), confined},
+		} {
+			if r := b.call(c.args...); r.Stdout != c.want || r.Code != 0 {
+				t.Errorf("%s: got  %v\nwant %s", c.name, r, c.want)
+			}
+		}
+		if r := b.call(line(b.id, "--apparmor", missing)...); r.Code != 255 || !strings.Contains(r.Stderr, "profile") {
+			t.Errorf("a missing one: %v", r)
+		}
+	})
+}
+
+// TestHooks: startContainer hooks are confined as the process that they come
+// before, the others are the host's.
+func TestHooks(t *testing.T) {
+	needAppArmor(t)
+	eachRuntime(t, func(t *testing.T, runtime string) {
+		dir := t.TempDir()
+		hook := func(name string) []specs.Hook {
+			return []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "read -r label </proc/self/attr/current; echo $label >" + dir + "/" + name}}}
+		}
+		b := newBox(t, runtime, func(s *specs.Spec) {
+			s.Hooks = &specs.Hooks{CreateRuntime: hook("createRuntime"), CreateContainer: hook("createContainer"), StartContainer: hook("startContainer")}
+			s.Mounts = append(s.Mounts, specs.Mount{Type: "bind", Source: dir, Destination: dir, Options: []string{"bind"}})
+		})
+		if r := b.run(); r.Code != 0 {
+			t.Fatal(r)
+		}
+		for name, want := range map[string]string{"createRuntime": "unconfined", "createContainer": "unconfined", "startContainer": profile + " (enforce)"} {
+			data, err := os.ReadFile(filepath.Join(dir, name))
+			if got := strings.TrimSpace(string(data)); got != want || err != nil {
+				t.Errorf("%s: got %q, %v, want %q", name, got, err, want)
+			}
+		}
+	})
+}
+
+// TestNewProfileUnderNoNewPrivileges: who is confined already and may gain no
+// privileges can only be confined more, by a stack of both. The kernel refuses
+// anything else, and nobody runs without the profile.
+func TestNewProfileUnderNoNewPrivileges(t *testing.T) {
+	needAppArmor(t)
+	const outer = "mocker-test-outer"
+	eachRuntime(t, func(t *testing.T, runtime string) {
+		for _, c := range []struct {
+			profile string
+			nnp     bool
+			want    string // of the output; "" is an error
+		}{
+			{profile, false, profile + " (enforce)"},
+			{profile, true, ""},
+			{outer + "//&" + profile, true, outer + "//&" + profile + " (enforce)"},
+			{profile + "//&" + outer, false, profile + "//&" + outer + " (enforce)"},
+		} {
+			b := newBox(t, runtime, func(s *specs.Spec) {
+				s.Process.ApparmorProfile, s.Process.NoNewPrivileges = c.profile, c.nnp
+			})
+			r := drive.Exec(t, "aa-exec", "--profile", outer, "--", runtime, "run", "--bundle", b.bundle, b.id)
+			first, rest, _ := strings.Cut(r.Stdout, "\n")
+			t.Logf("%s, no new privileges %v: exit %d: %s", c.profile, c.nnp, r.Code, r.Stderr)
+			if c.want == "" && (r.Code == 0 || r.Stdout != "") {
+				t.Errorf("%s, no new privileges %v: %v", c.profile, c.nnp, r)
+			}
+			if c.want != "" && (!sameStack(first, c.want) || !strings.Contains(rest, "touch: /tmp/denied: Permission denied")) {
+				t.Errorf("%s, no new privileges %v: got %v\nwant %s", c.profile, c.nnp, r, c.want)
+			}
+			_ = b.call("delete", "--force", b.id)
+		}
+	})
+}
+
+// sameStack compares labels, in which the kernel orders profiles as it likes.
+func sameStack(got, want string) bool {
+	return len(got) == len(want) && strings.Contains(got, profile) && strings.HasSuffix(got, " (enforce)")
+}
