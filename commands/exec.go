@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -23,11 +24,13 @@ func (e *env) execVerb() *cli.Command {
 exits with its status, or 128 and the number of the signal that ended it, or
 255 when mocker itself failed. The process is that of the bundle's config.json
 with another command line, without a terminal unless --tty is given, and with
-what the flags change; or that of a process.json. Flags come before the id.
+what the flags change; or that of a process.json. A process for which no
+profile or label is given has the container's. Flags come before the id.
 
 EXAMPLE
     mocker exec box1 ps
-    mocker exec --tty --env TERM=linux --user 1000:1000 box1 sh`,
+    mocker exec --tty --env TERM=linux --user 1000:1000 box1 sh
+    mocker exec --apparmor docker-default box1 id`,
 		Flags: append(processFlags(),
 			&cli.StringFlag{Name: "process", Aliases: []string{"p"}, Usage: "take the process from `FILE`, which has what stands under \"process\" in a config.json; goes with none of the flags above but --tty"},
 			option("return once the process has started", "detach", "d"),
@@ -172,12 +175,8 @@ func changeProcess(c *cli.Context, p *specs.Process) error {
 	if c.IsSet("no-new-privs") {
 		p.NoNewPrivileges = c.Bool("no-new-privs")
 	}
-	if profile := c.String("apparmor"); profile != "" {
-		p.ApparmorProfile = profile
-	}
-	if label := c.String("process-label"); label != "" {
-		p.SelinuxLabel = label
-	}
+	p.ApparmorProfile = cmp.Or(c.String("apparmor"), p.ApparmorProfile)
+	p.SelinuxLabel = cmp.Or(c.String("process-label"), p.SelinuxLabel)
 	if err := changeUser(c, &p.User); err != nil {
 		return err
 	}

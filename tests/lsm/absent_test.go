@@ -20,6 +20,8 @@ func TestWhatThisKernelLacks(t *testing.T) {
 	}
 	noLabel := `unable to apply selinux label "` + context + `": selinux is disabled or not supported by the kernel`
 
+	bundle := newBox(t, drive.Mocker(t)).bundle
+	before := drive.TakeSnapshot(t)
 	for _, c := range []struct {
 		name string
 		edit func(*specs.Spec)
@@ -32,15 +34,14 @@ func TestWhatThisKernelLacks(t *testing.T) {
 		{"a label of mounts", func(s *specs.Spec) { s.Linux.MountLabel = context }, "linux.mountLabel: " + noLabel},
 	} {
 		t.Run("create with "+c.name, func(t *testing.T) {
-			b := newBox(t, drive.Mocker(t), func(s *specs.Spec) { s.Process.ApparmorProfile = "" }, c.edit)
-			before := drive.TakeSnapshot(t)
+			b := boxOf(t, drive.Mocker(t), bundle, func(s *specs.Spec) { s.Process.ApparmorProfile = "" }, c.edit)
 			r := b.call("create", "--bundle", b.bundle, b.id)
 			if r.Code != 1 || r.Stderr != "mocker: config.json: "+c.want+"\n" {
 				t.Errorf("got  %v\nwant %s", r, c.want)
 			}
-			before.Unchanged(t)
 		})
 	}
+	before.Unchanged(t)
 
 	b := newBox(t, drive.Mocker(t), func(s *specs.Spec) { s.Process.ApparmorProfile = "" }).up()
 	for _, c := range []struct{ flag, value, want string }{

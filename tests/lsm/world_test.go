@@ -11,26 +11,28 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/specconv"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
 func TestMain(m *testing.M) { drive.Main(m) }
 
-// The profiles of these tests. Each allows everything but to write to one
-// file.
+// The profiles of these tests. The first two allow everything but to write to
+// one file.
 const (
 	profile = "mocker-test"
 	other   = "mocker-test-other"
+	outer   = "mocker-test-outer" // may become any other
 	missing = "mocker-test-missing"
 )
 
-// look says by what a process is confined, and what it may do.
-const look = `cat /proc/self/attr/current; for f in allowed denied denied-to-other; do touch /tmp/$f 2>&1 && echo $f; done; true`
+// look says by what a process is confined, and what it may write to.
+const look = `cat /proc/self/attr/current; for f in allowed denied denied-to-other; do (echo $f >/tmp/$f) 2>&1 && echo $f; done; true`
 
 // What look says in each case.
 const (
-	confined   = profile + " (enforce)\nallowed\ntouch: /tmp/denied: Permission denied\ndenied-to-other\n"
-	byOther    = other + " (enforce)\nallowed\ndenied\ntouch: /tmp/denied-to-other: Permission denied\n"
+	confined   = profile + " (enforce)\nallowed\nsh: can't create /tmp/denied: Permission denied\ndenied-to-other\n"
+	byOther    = other + " (enforce)\nallowed\ndenied\nsh: can't create /tmp/denied-to-other: Permission denied\n"
 	unconfined = "unconfined\nallowed\ndenied\ndenied-to-other\n"
 )
 
@@ -55,11 +57,11 @@ profile %[2]s flags=(attach_disconnected) {
 %[3]s
   deny /tmp/denied-to-other w,
 }
-profile mocker-test-outer flags=(attach_disconnected) {
+profile %[4]s flags=(attach_disconnected) {
 %[3]s
   change_profile -> **,
 }
-`, profile, other, "file, capability, network, mount, umount, pivot_root, ptrace, signal, unix,"))
+`, profile, other, "file, capability, network, mount, umount, pivot_root, ptrace, signal, unix,", outer))
 }
 
 // load loads profiles for the time of a test.
@@ -99,18 +101,39 @@ var boxes int
 
 func newBox(t *testing.T, runtime string, edits ...func(*specs.Spec)) *box {
 	t.Helper()
+	bundle := drive.Bundle(t, nil)
+	must(t, os.Chmod(filepath.Dir(bundle), 0o755)) // runc walks there as the root of a user namespace
+	writable(t, bundle)
+	return boxOf(t, runtime, bundle, edits...)
+}
+
+// boxOf is newBox with a bundle that is there: to make one takes an emulated
+// machine longer than a container.
+func boxOf(t *testing.T, runtime, bundle string, edits ...func(*specs.Spec)) *box {
+	t.Helper()
 	boxes++
-	b := &box{T: t, runtime: runtime, id: fmt.Sprintf("lsm-%d-%d", os.Getpid(), boxes)}
-	b.bundle = drive.Bundle(t, func(s *specs.Spec) {
-		s.Process.ApparmorProfile = profile
-		drive.Sh(look)(s)
-		for _, edit := range edits {
-			edit(s)
-		}
-	})
-	must(t, os.Chmod(filepath.Join(b.bundle, "rootfs/tmp"), 0o1777))
+	b := &box{T: t, runtime: runtime, bundle: bundle, id: fmt.Sprintf("lsm-%d-%d", os.Getpid(), boxes)}
+	spec := specconv.Example()
+	spec.Version = "1.0.2" // what Debian's runc knows as well
+	spec.Process.Terminal, spec.Root.Readonly = false, false
+	spec.Process.ApparmorProfile = profile
+	drive.Sh(look)(spec)
+	for _, edit := range edits {
+		edit(spec)
+	}
+	drive.WriteConfig(t, bundle, spec)
 	t.Cleanup(func() { _ = b.call("delete", "--force", b.id) })
 	return b
+}
+
+// writable makes the files that look writes to, for everybody.
+func writable(t *testing.T, bundle string) {
+	t.Helper()
+	for _, name := range []string{"allowed", "denied", "denied-to-other"} {
+		file := filepath.Join(bundle, "rootfs/tmp", name)
+		must(t, os.WriteFile(file, nil, 0o666))
+		must(t, os.Chmod(file, 0o666))
+	}
 }
 
 func (b *box) call(args ...string) drive.Result {
