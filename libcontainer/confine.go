@@ -39,7 +39,9 @@ func (n *creation) confine() error {
 }
 
 // confineLike makes the labels of the container those of a process that has
-// none of its own, as with runc, and refuses what this kernel does not have.
+// none of its own, and refuses what this kernel does not have. runc does so
+// with the one of SELinux alone; but who wants a process less confined than
+// the container can say "unconfined".
 func confineLike(p *config.Process, container config.Labels) error {
 	p.Labels = p.Labels.Or(container)
 	if err := lsm.CheckAppArmor(p.Labels.AppArmor); err != nil {

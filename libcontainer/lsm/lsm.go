@@ -17,6 +17,7 @@ package lsm
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -77,10 +78,10 @@ func (k kernel) setAttribute(in *inside.Child, name, text string) (string, error
 		return "", fmt.Errorf("%w: %w", errNoAttribute, err)
 	}
 	defer unix.Close(fd)
-	if err := in.Write(fd, file, text); err != nil {
+	if err := in.Write(fd, filepath.Join(k.proc, file), text); err != nil {
 		return "", err
 	}
-	return in.Pread(fd, file)
+	return in.Pread(fd, filepath.Join(k.proc, file))
 }
 
 var errNoAttribute = errors.New("the process has no such attribute")

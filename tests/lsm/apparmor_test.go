@@ -90,18 +90,23 @@ func TestExec(t *testing.T) {
 		line := func(id string, flags ...string) []string {
 			return append(append([]string{"exec"}, flags...), id, "sh", "-c", look)
 		}
+		// runc 1.1.5 does not keep it, and looks at config.json alone.
+		kept := confined
+		if runtime != drive.Mocker(t) {
+			kept = unconfined
+		}
 		for _, c := range []struct {
 			name string
 			args []string
 			want string
 		}{
-			{"nothing said", line(b.id), confined},
+			{"nothing said", line(b.id), kept},
 			{"the same", line(b.id, "--apparmor", profile), confined},
 			{"another", line(b.id, "--apparmor", other), byOther},
 			{"unconfined", line(b.id, "--apparmor", "unconfined"), unconfined},
-			{"no new privileges", line(b.id, "--no-new-privs"), confined},
-			{"another user", line(b.id, "--user", "1000:1000"), confined},
-			{"a process.json that says nothing", []string{"exec", "--process", file(func(*specs.Process) {}), b.id}, confined},
+			{"no new privileges", line(b.id, "--no-new-privs"), kept},
+			{"another user", line(b.id, "--user", "1000:1000"), kept},
+			{"a process.json that says nothing", []string{"exec", "--process", file(func(*specs.Process) {}), b.id}, kept},
 			{"a process.json that says another", []string{"exec", "--process", file(func(p *specs.Process) { p.ApparmorProfile = other }), b.id}, byOther},
 			{"in a container without", line(free.id), unconfined},
 			{"one, in a container without", line(free.id, "--apparmor", profile), confined},
@@ -154,7 +159,7 @@ func TestConfinedAlready(t *testing.T) {
 			want           string // of the label, else of the error
 		}{
 			{outer, profile, false, profile + " (enforce)"},
-			{outer, profile + "//&" + outer, true, outer + "//&" + profile + " (enforce)"},
+			{outer, outer + "//&" + profile, true, profile + "//&" + outer + " (enforce)"},
 			{outer, profile, true, "operation not permitted"},
 			{other, profile, false, "permission denied"}, // other has no rule for change_profile
 			{other, "unconfined", false, "permission denied"},
