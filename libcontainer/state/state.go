@@ -66,7 +66,7 @@ type State struct {
 
 	// Labels are those of the container's process: exec's where it says nothing
 	// else.
-	Labels config.Labels `json:"labels,omitzero"`
+	Labels config.Labels `json:"labels"`
 
 	Hooked    bool `json:"hooked,omitempty"`    // hooks of create have begun to run: poststop hooks are owed
 	SharedPID bool `json:"sharedPid,omitempty"` // no pid namespace of its own: its processes do not end with the first
