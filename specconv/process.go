@@ -47,7 +47,7 @@ func resolveProcess(given *specs.Process) (p *config.Process, warnings []string,
 		NoNewPrivs: given.NoNewPrivileges,
 	}
 	for _, convert := range []func(*specs.Process, *config.Process) error{
-		convertArgs, convertEnv, convertCwd, convertUser, convertConsole, convertRlimits, convertOOM,
+		convertArgs, convertEnv, convertCwd, convertUser, convertConsole, convertRlimits, convertOOM, convertLabels,
 	} {
 		if err := convert(given, p); err != nil {
 			return nil, nil, err

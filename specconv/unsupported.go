@@ -18,7 +18,6 @@ func checkSupported(spec *specs.Spec, _ *config.Config) error {
 	}
 	return refuseSet([]setting{
 		{"linux.seccomp", filters(l.Seccomp)},
-		{"linux.mountLabel", l.MountLabel != ""},
 		{"linux.personality", l.Personality != nil},
 		{"linux.intelRdt", l.IntelRdt != nil},
 		{"linux.netDevices", len(l.NetDevices) > 0},
@@ -31,8 +30,6 @@ func checkProcess(p *specs.Process) error {
 		return nil
 	}
 	return refuseSet([]setting{
-		{"process.apparmorProfile", p.ApparmorProfile != ""},
-		{"process.selinuxLabel", p.SelinuxLabel != ""},
 		{"process.scheduler", p.Scheduler != nil},
 		{"process.ioPriority", p.IOPriority != nil},
 		{"process.execCPUAffinity", p.ExecCPUAffinity != nil && *p.ExecCPUAffinity != specs.CPUAffinity{}},

@@ -64,6 +64,10 @@ type State struct {
 	// Process is what startContainer hooks run as; nil if there are none.
 	Process *config.Process `json:"process,omitempty"`
 
+	// Labels are those of the container's process: exec's where it says nothing
+	// else.
+	Labels config.Labels `json:"labels"`
+
 	Hooked    bool `json:"hooked,omitempty"`    // hooks of create have begun to run: poststop hooks are owed
 	SharedPID bool `json:"sharedPid,omitempty"` // no pid namespace of its own: its processes do not end with the first
 	NoKeyring bool `json:"noKeyring,omitempty"` // it has no session keyring of its own
