@@ -58,8 +58,8 @@ var capabilityNames = [...]string{
 // convertCapabilities resolves the five sets. Names that the kernel does not
 // have are warned of and left out, as the specification demands (config.md,
 // "Linux Process"); so are those that capset(2) and
-// prctl(2) would refuse for the other sets: `runc spec` writes ambient ones
-// that no kernel grants.
+// prctl(2) would refuse for what is in the other sets: older `runc spec` wrote
+// ambient ones that no kernel grants.
 func convertCapabilities(given *specs.LinuxCapabilities) (caps config.Capabilities, warnings []string) {
 	if given == nil {
 		return caps, nil

@@ -140,7 +140,7 @@ func TestUnknown(t *testing.T) {
 	if err := os.WriteFile(b.bundle+"/config.json", data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := drive.Run(t, "--debug", "run", "--bundle", b.bundle, b.id)
+	r := b.run()
 	if r.Code != 0 || r.Stdout != "fine\n" || !strings.Contains(r.Stderr, "CAP_FROM_THE_FUTURE") {
 		t.Errorf("%v", r)
 	}
