@@ -117,9 +117,7 @@ func (e *env) process(c *cli.Context, container *libcontainer.Container) (*confi
 		return nil, err
 	}
 	process, warnings, err := specconv.ConvertProcess(given, file)
-	for _, warning := range warnings {
-		e.report.debugf("%s", warning)
-	}
+	e.warnAll(warnings)
 	return process, err
 }
 

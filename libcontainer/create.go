@@ -234,7 +234,7 @@ func (n *creation) makeCgroup() error {
 	if err != nil {
 		return err
 	}
-	n.st.CgroupPaths = cg.Paths()
+	n.st.CgroupPaths, n.st.CgroupsFound = cg.Paths(), cg.Found()
 	if err := n.c.dir.Save(n.st); err != nil {
 		return err
 	}

@@ -98,9 +98,6 @@ var badValues = [...]struct {
 	{"process.rlimits", `[{"hard":1,"soft":1}]`, `process.rlimits[0].type: missing`},
 	{"process.rlimits", `[{"type":"RLIMIT_AS","hard":1,"soft":2}]`, `process.rlimits[0].soft: 2: more than the hard limit 1`},
 	{"process.rlimits", `[{"type":"RLIMIT_AS"},{"type":"RLIMIT_AS"}]`, `process.rlimits[1].type: "RLIMIT_AS": given twice`},
-	{"process.capabilities", `{"effective":["CAP_KILL"],"bounding":["CAP_KILL"]}`, `process.capabilities.effective: "CAP_KILL": not in process.capabilities.permitted`},
-	{"process.capabilities", `{"effective":["CAP_KILL","CAP_BPF","CAP_CHOWN"],"permitted":["CAP_KILL"]}`, `process.capabilities.effective: "CAP_CHOWN, CAP_BPF": not in process.capabilities.permitted`},
-	{"process.capabilities", `{"inheritable":["CAP_KILL"],"permitted":["CAP_KILL"]}`, `process.capabilities.inheritable: "CAP_KILL": not in process.capabilities.bounding`},
 
 	{"mounts", `[{"type":"tmpfs"}]`, `mounts[0].destination: missing`},
 	{"mounts", `[{"destination":"/a","type":"tmpfs"},{"destination":"/","type":"tmpfs"}]`, `mounts[1].destination: "/": the container's root directory, which root.path gives`},

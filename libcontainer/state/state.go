@@ -58,8 +58,10 @@ type State struct {
 	Init    Proc `json:"init"`    // zero until it has been born
 
 	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"` // (*cgroups.Cgroup).Paths
-	Limits      json.RawMessage   `json:"limits,omitempty"`      // cgroups.Resources; raw, for they are long and only update reads them
-	Hooks       config.Hooks      `json:"hooks"`                 // those that run after create
+
+	CgroupsFound []string        `json:"cgroupsFound,omitempty"` // (*cgroups.Cgroup).Found
+	Limits       json.RawMessage `json:"limits,omitempty"`       // cgroups.Resources; raw, for they are long and only update reads them
+	Hooks        config.Hooks    `json:"hooks"`                  // those that run after create
 
 	// Process is what startContainer hooks run as; nil if there are none.
 	Process *config.Process `json:"process,omitempty"`

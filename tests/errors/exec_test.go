@@ -65,8 +65,6 @@ func execs() []row {
 		file("exec with a process.json without cwd", `{"args": ["true"]}`, "$DIR/process.json: cwd: missing"),
 		file("exec with a process.json with a limit that does not exist", `{"args": ["true"], "cwd": "/", "rlimits": [{"type": "RLIMIT_X"}]}`,
 			`$DIR/process.json: rlimits[0].type: "RLIMIT_X": not a resource limit`),
-		file("exec with a process.json with capabilities that do not fit", `{"args": ["true"], "cwd": "/", "capabilities": {"effective": ["CAP_KILL"]}}`,
-			`$DIR/process.json: capabilities.effective: "CAP_KILL": not in process.capabilities.permitted`),
 		{input: "exec where config.json has no process any more", call: args("exec $ID true"), code: own, prep: func(p *place) {
 			running(p)
 			p.spec(func(s *specs.Spec) { s.Process = nil })

@@ -118,6 +118,9 @@ func commandLine() []row {
 			prep: deafSocket},
 		{input: "a file descriptor to preserve that is not open", call: args("create --bundle $BUNDLE --preserve-fds 2 $ID"), want: "--preserve-fds 2: fd 3 is not open",
 			prep: with(func(*specs.Spec) {})},
+		{input: "validate where there is no bundle", call: args("validate --bundle $DIR/none"), want: "open bundle $DIR/none: no such file or directory", own: true},
+		{input: "validate with an id", call: args("validate --bundle $BUNDLE $ID"), want: `"validate" requires exactly 0 argument(s) (usage: mocker validate)`, own: true},
+		{input: "features of something", call: args("features seccomp"), want: `"features" requires exactly 0 argument(s) (usage: mocker features)`},
 	}
 }
 
@@ -203,6 +206,19 @@ func configs() []row {
 			}),
 		one("an oomScoreAdj out of range",
 			"config.json: process.oomScoreAdj: 2000: not between -1000 and 1000", func(s *specs.Spec) { n := 2000; s.Process.OOMScoreAdj = &n }),
+		one("a burst above the quota",
+			"config.json: linux.resources.cpu.burst: 2000: more than the quota 1000", func(s *specs.Spec) {
+				quota, burst := int64(1000), uint64(2000)
+				s.Linux.Resources.CPU = &specs.LinuxCPU{Quota: &quota, Burst: &burst}
+			}),
+		one("a weight of a device without one",
+			"config.json: linux.resources.blockIO.weightDevice[0]: neither weight nor leafWeight is given", func(s *specs.Spec) {
+				s.Linux.Resources.BlockIO = &specs.LinuxBlockIO{WeightDevice: make([]specs.LinuxWeightDevice, 1)}
+			}),
+		one("an RDMA device without limits",
+			"config.json: linux.resources.rdma.mlx5_0: neither hcaHandles nor hcaObjects is given", func(s *specs.Spec) {
+				s.Linux.Resources.Rdma = map[string]specs.LinuxRdma{"mlx5_0": {}}
+			}),
 		one("a namespace type that does not exist",
 			`config.json: linux.namespaces[5].type: "net": not a namespace type`, func(s *specs.Spec) {
 				s.Linux.Namespaces = append(five(s), specs.LinuxNamespace{Type: "net"})
