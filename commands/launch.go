@@ -35,7 +35,7 @@ func (e *env) launch(c *cli.Context, detached bool) (*libcontainer.Container, er
 	if err != nil {
 		return nil, err
 	}
-	e.logWarnings(cfg)
+	e.warnAll(cfg.Warnings)
 	terminal := cfg.Process != nil && cfg.Process.Terminal
 	if err := checkConsole(detached, terminal, opts.ConsoleSocket); err != nil {
 		return nil, err
@@ -43,9 +43,15 @@ func (e *env) launch(c *cli.Context, detached bool) (*libcontainer.Container, er
 	return libcontainer.Create(cfg, opts)
 }
 
-func (e *env) logWarnings(cfg *config.Config) {
-	for _, warning := range cfg.Warnings {
-		e.report.debugf("%s", warning)
+// warnAll tells what is ignored of a config.json to a person, or with --debug
+// to the log that an engine has named.
+func (e *env) warnAll(warnings []string) {
+	for _, warning := range warnings {
+		if e.globals.Log == "" {
+			e.report.warn(errors.New(warning))
+		} else {
+			e.report.debugf("%s", warning)
+		}
 	}
 }
 

@@ -129,6 +129,7 @@ func (c *Container) destroy(st *state.State) error {
 		if err != nil {
 			return err
 		}
+		cg.Keep(st.CgroupsFound)
 		if err := cg.Destroy(); err != nil {
 			return err
 		}

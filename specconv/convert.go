@@ -28,9 +28,17 @@ import (
 // spec reads "config.json: <JSON path>: <value>: <cause>". What the
 // specification wants logged rather than refused stands in the result's
 // Warnings.
+//
+// Several things may be wrong: the error then holds them all, and reads like
+// the first.
 func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 	if spec == nil {
 		return nil, errors.New("config.json: empty")
+	}
+	if spec.Linux == nil {
+		with := *spec
+		with.Linux = &specs.Linux{}
+		spec = &with
 	}
 	dir, err := resolveBundle(bundle)
 	if err != nil {
@@ -41,8 +49,7 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		Bundle:      dir,
 		Annotations: maps.Clone(spec.Annotations),
 	}
-	// Namespaces come before everything that depends on them, and they are
-	// what proves that spec.Linux is there.
+	// Namespaces come before everything that depends on them.
 	parts := []func(*specs.Spec, *config.Config) error{
 		checkVersion,
 		checkSupported,
@@ -54,6 +61,7 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertMounts,
 		convertDevices,
 		convertPaths,
+		convertMountLabel,
 		convertSysctls,
 		convertCgroup,
 		convertProcess,
@@ -62,10 +70,12 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertHooks,
 		checkAnnotations,
 	}
+	var bad problems
 	for _, convert := range parts {
-		if err := convert(spec, cfg); err != nil {
-			return nil, err
-		}
+		bad.add(convert(spec, cfg))
+	}
+	if err := bad.err(); err != nil {
+		return nil, err
 	}
 	return cfg, nil
 }

@@ -9,21 +9,17 @@ import (
 // checkSupported refuses what the specification has and this build cannot do,
 // where it is set to something that has an effect.
 func checkSupported(spec *specs.Spec, _ *config.Config) error {
-	if err := checkProcess(spec.Process); err != nil {
-		return err
-	}
 	l := spec.Linux
-	if l == nil {
-		return nil
-	}
-	return refuseSet([]setting{
+	var bad problems
+	bad.add(checkProcess(spec.Process))
+	bad.add(refuseSet([]setting{
 		{"linux.seccomp", filters(l.Seccomp)},
-		{"linux.mountLabel", l.MountLabel != ""},
 		{"linux.personality", l.Personality != nil},
 		{"linux.intelRdt", l.IntelRdt != nil},
 		{"linux.netDevices", len(l.NetDevices) > 0},
 		{"linux.memoryPolicy", l.MemoryPolicy != nil},
-	})
+	}))
+	return bad.err()
 }
 
 func checkProcess(p *specs.Process) error {
@@ -31,8 +27,6 @@ func checkProcess(p *specs.Process) error {
 		return nil
 	}
 	return refuseSet([]setting{
-		{"process.apparmorProfile", p.ApparmorProfile != ""},
-		{"process.selinuxLabel", p.SelinuxLabel != ""},
 		{"process.scheduler", p.Scheduler != nil},
 		{"process.ioPriority", p.IOPriority != nil},
 		{"process.execCPUAffinity", p.ExecCPUAffinity != nil && *p.ExecCPUAffinity != specs.CPUAffinity{}},
@@ -45,12 +39,13 @@ type setting struct {
 }
 
 func refuseSet(list []setting) error {
+	var bad problems
 	for _, s := range list {
 		if s.set {
-			return unsupported(s.path)
+			bad.add(unsupported(s.path))
 		}
 	}
-	return nil
+	return bad.err()
 }
 
 // filters reports whether a seccomp section asks for a filter. Without a
