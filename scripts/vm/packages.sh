@@ -76,7 +76,7 @@ make_kernel() {
 	for deb in "$new"/deb/*.deb; do dpkg-deb -x "$deb" "$new"; done
 	[[ ! -d $new/usr/lib/modules ]] || { mkdir -p "$new/lib" && mv "$new/usr/lib/modules" "$new/lib/"; } # since Debian 13
 	version=$(basename "$new"/lib/modules/*)
-	mv "$new/boot/vmlinuz-$version" "$new/vmlinuz"
+	mv "$new/boot/vmlinuz-$version" "$new/vmlinuz" 2>/dev/null || mv "$new/lib/modules/$version/vmlinuz" "$new/vmlinuz"
 	busybox depmod -b "$new" "$version"
 	make_initrd "$new" "lib/modules/$version"
 	rm -rf "$new"/{deb,boot,usr}
@@ -128,5 +128,11 @@ make_initrd() {
 }
 
 # What is there is kept, as long as it was made by these scripts.
-[[ $base -nt scripts/vm/packages.sh ]] || { make_base && touch "$base"; }
-[[ $kernel -nt scripts/vm/packages.sh && $kernel -nt scripts/vm/init ]] || { make_kernel && touch "$kernel"; }
+if [[ ! $base -nt scripts/vm/packages.sh ]]; then
+	make_base
+	touch "$base"
+fi
+if [[ ! $kernel -nt scripts/vm/packages.sh || ! $kernel -nt scripts/vm/init ]]; then
+	make_kernel
+	touch "$kernel"
+fi
