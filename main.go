@@ -14,7 +14,6 @@ import (
 	"runtime/debug"
 
 	"github.com/mocker-runtime/mocker/commands"
-	"github.com/mocker-runtime/mocker/libcontainer"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
 )
 
@@ -38,7 +37,7 @@ func mocker() int {
 	streams := commands.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	globals := commands.Peek(os.Args)
 	if globals.EntersContainer() {
-		if err := prepare(globals.Root); err != nil {
+		if err := prepare(globals); err != nil {
 			return commands.Fail(globals, streams, err)
 		}
 	}
@@ -47,12 +46,12 @@ func mocker() int {
 
 // prepare comes before anything else is set up, because sealing starts mocker
 // anew.
-func prepare(root string) error {
-	if err := libcontainer.CheckKernel(); err != nil {
+func prepare(globals commands.Globals) error {
+	if err := globals.CheckKernel(); err != nil {
 		return err
 	}
 	if !seal.Needed() {
 		return nil
 	}
-	return seal.Ensure(root)
+	return seal.Ensure(globals.Root)
 }

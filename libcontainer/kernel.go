@@ -30,5 +30,5 @@ func lacking(release string) error {
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err == nil && (major > 5 || major == 5 && minor >= 12) {
 		return fmt.Errorf("mount_setattr: %w: Linux %s has it, so a sandbox keeps it from mocker", unix.ENOSYS, release)
 	}
-	return fmt.Errorf("Linux 5.14 or newer is needed: this is %s, which lacks mount_setattr", release)
+	return fmt.Errorf("the kernel is too old: Linux 5.14 or newer is needed, and %s lacks mount_setattr", release)
 }

@@ -6,12 +6,12 @@ import (
 )
 
 func TestLacking(t *testing.T) {
-	const old, sandbox = "Linux 5.14 or newer is needed: this is ", "so a sandbox keeps it from mocker"
+	const old, sandbox = "the kernel is too old: Linux 5.14 or newer is needed, and ", "so a sandbox keeps it from mocker"
 	for release, want := range map[string]string{
-		"5.10.0-46-cloud-amd64": old + "5.10.0-46-cloud-amd64, which lacks mount_setattr",
-		"4.19.0":                old + "4.19.0, ",
-		"5.11":                  old + "5.11, ",
-		"odd":                   old + "odd, ",
+		"5.10.0-46-cloud-amd64": old + "5.10.0-46-cloud-amd64 lacks mount_setattr",
+		"4.19.0":                old + "4.19.0 ",
+		"5.11":                  old + "5.11 ",
+		"odd":                   old + "odd ",
 		"5.12.0":                sandbox,
 		"6.1.0-56-cloud-amd64":  sandbox,
 		"10.0":                  sandbox,

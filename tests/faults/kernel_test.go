@@ -41,7 +41,7 @@ func TestOldKernel(t *testing.T) {
 	bundle, before := faultBundle(t)
 	for _, args := range entering(bundle) {
 		r := drive.Run(t, args...)
-		want := fmt.Sprintf("mocker: Linux 5.14 or newer is needed: this is %s, which lacks mount_setattr\n", name)
+		want := fmt.Sprintf("mocker: the kernel is too old: Linux 5.14 or newer is needed, and %s lacks mount_setattr\n", name)
 		if r.Code == 0 || r.Stdout != "" || r.Stderr != want {
 			t.Errorf("%s: %v", args[0], r)
 		}
