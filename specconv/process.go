@@ -48,6 +48,7 @@ func resolveProcess(given *specs.Process) (p *config.Process, warnings []string,
 	}
 	for _, convert := range []func(*specs.Process, *config.Process) error{
 		convertArgs, convertEnv, convertCwd, convertUser, convertConsole, convertRlimits, convertOOM,
+		convertScheduler, convertIOPriority, convertAffinity,
 	} {
 		if err := convert(given, p); err != nil {
 			return nil, nil, err

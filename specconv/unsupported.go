@@ -19,10 +19,6 @@ func checkSupported(spec *specs.Spec, _ *config.Config) error {
 	return refuseSet([]setting{
 		{"linux.seccomp", filters(l.Seccomp)},
 		{"linux.mountLabel", l.MountLabel != ""},
-		{"linux.personality", l.Personality != nil},
-		{"linux.intelRdt", l.IntelRdt != nil},
-		{"linux.netDevices", len(l.NetDevices) > 0},
-		{"linux.memoryPolicy", l.MemoryPolicy != nil},
 	})
 }
 
@@ -33,9 +29,6 @@ func checkProcess(p *specs.Process) error {
 	return refuseSet([]setting{
 		{"process.apparmorProfile", p.ApparmorProfile != ""},
 		{"process.selinuxLabel", p.SelinuxLabel != ""},
-		{"process.scheduler", p.Scheduler != nil},
-		{"process.ioPriority", p.IOPriority != nil},
-		{"process.execCPUAffinity", p.ExecCPUAffinity != nil && *p.ExecCPUAffinity != specs.CPUAffinity{}},
 	})
 }
 

@@ -32,6 +32,10 @@ type Config struct {
 	Masked      []string // linux.maskedPaths, absolute
 	ReadonlySub []string // linux.readonlyPaths, absolute
 
+	NetDevices []NetDevice // sorted by name
+	RDT        *RDT        // nil: resctrl is left alone
+	Traits     Traits
+
 	Cgroup  Cgroup
 	Process *Process // nil: the container can be created, not started
 	Hooks   Hooks
@@ -164,6 +168,9 @@ type Process struct {
 	Rlimits     []Rlimit
 	NoNewPrivs  bool
 	OOMScoreAdj *int
+	Scheduler   *Scheduler  // nil: inherited
+	IOPriority  *IOPriority // nil: inherited
+	Affinity    Affinity    // of an exec; the container's first process ignores it
 }
 
 // Capabilities are the five sets of capabilities(7), one bit per capability.
