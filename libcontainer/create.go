@@ -14,6 +14,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
+	"github.com/mocker-runtime/mocker/libcontainer/netdevices"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
@@ -32,6 +33,7 @@ type CreateOptions struct {
 	PreserveFDs   int         // fds from 3 on that the process inherits
 	NoInput       bool        // stdin of a process without a terminal is the null device
 	LogOutput     bool        // its output goes to the file "log" in its own bundle
+	Resctrl       string      // directory that stands for the resctrl file system; "": where it is mounted
 	Warn          func(error) // see Container.Warn
 
 	// MakeBundle fills a new directory that belongs to the container and goes
@@ -49,9 +51,11 @@ type creation struct {
 	c    *Container
 	st   *state.State
 
-	cgroup *cgroups.Cgroup
-	in     *inside.Child
-	root   *rootfs.Root
+	class   *config.RDTGroup // nil: none
+	cgroup  *cgroups.Cgroup
+	devices *netdevices.Moved // nil: none
+	in      *inside.Child
+	root    *rootfs.Root
 
 	entered *namespaces.Entered
 	tty     *os.File // the container's end of its terminal
@@ -76,10 +80,12 @@ var steps = [...]struct {
 }{
 	{"", (*creation).reserve}, // its errors are about the id, and say so
 	{"", (*creation).makeBundle},
+	{"class of service", (*creation).makeClass},
 	{"cgroup", (*creation).makeCgroup},
 	{"birth", (*creation).birth},
 	{"attach to cgroup", (*creation).attach},
 	{"namespaces", (*creation).namespaces},
+	{"network devices", (*creation).moveDevices},
 	{"session keyring", (*creation).keyring},
 	{"rootfs", (*creation).mount},
 	{"", (*creation).hooks}, // its errors say which
@@ -126,6 +132,9 @@ func (n *creation) undo(err error) error {
 	if n.c == nil {
 		return err // nothing reserved
 	}
+	if n.devices != nil {
+		err = errors.Join(err, n.devices.Undo())
+	}
 	if n.in != nil {
 		n.in.Kill()
 	}
@@ -160,6 +169,9 @@ func (n *creation) close() {
 	if n.entered != nil {
 		n.entered.Close()
 	}
+	if n.devices != nil {
+		n.devices.Close()
+	}
 	for _, fd := range []int{n.gate.Start, n.gate.Started} {
 		if fd > 0 {
 			unix.Close(fd)
@@ -187,6 +199,9 @@ func (n *creation) reserve() error {
 	if err := checkUser(n.cfg); err != nil {
 		return err
 	}
+	if err := n.checkMachine(); err != nil {
+		return err
+	}
 	dir, err := state.Reserve(n.opts.Root, n.opts.ID)
 	if err != nil {
 		return err
@@ -209,6 +224,7 @@ func (n *creation) makeBundle() (err error) {
 		Created: time.Now().UTC(), Owner: state.UserName(os.Getuid()), Stage: state.Creating,
 		Annotations: n.cfg.Annotations,
 		NoKeyring:   n.opts.NoNewKeyring,
+		Traits:      n.cfg.Traits,
 		SharedPID:   n.cfg.NewFlags()&unix.CLONE_NEWPID == 0, NoProcess: n.cfg.Process == nil,
 		Hooks: config.Hooks{StartContainer: n.cfg.Hooks.StartContainer, Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
 	}

@@ -104,7 +104,9 @@ func (p *Process) enter(st *state.State) error {
 	if cg, err = cg.Below(p.opts.Cgroup); err != nil {
 		return fmt.Errorf("--cgroup: %w", err)
 	}
-	p.in, err = place{pid: p.init, pidfd: p.pidfd, cgroup: cg}.join()
+	to := placeOf(st, p.pidfd, cg)
+	to.affinity = p.last.Process.Affinity
+	p.in, err = to.join()
 	if err != nil {
 		return err
 	}

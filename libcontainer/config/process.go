@@ -61,3 +61,11 @@ type RDT struct {
 	Schemata []string // lines for its file schemata, in the order in which they are written
 	Monitor  bool     // a monitoring group of the container's own
 }
+
+// RDTGroup is what an RDT has become: absolute paths of directories in the
+// resctrl file system.
+type RDTGroup struct {
+	Dir     string `json:"dir"`               // the class of service
+	Made    bool   `json:"made,omitempty"`    // it goes with the container
+	Monitor string `json:"monitor,omitempty"` // the monitoring group, which goes with the container; "": none
+}
