@@ -306,6 +306,7 @@ func (n *creation) lookUp() error {
 	if n.cfg.Process == nil {
 		return nil
 	}
+	n.passSockets()
 	n.program.Process = n.cfg.Process
 	return lookUp(n.in, n.root.FD(), &n.program, n.opts.Debugf)
 }
@@ -327,7 +328,7 @@ func (n *creation) arm() error {
 			return err
 		}
 	}
-	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.PreserveFDs
+	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.Sockets.Count+n.opts.PreserveFDs
 	n.program.Nofile[0], n.program.Nofile[1] = nofile.Original()
 	n.program.Inhabited, n.program.Open = n.entered.PID != nil, os.Geteuid() != 0
 	var err error

@@ -30,7 +30,10 @@ type CreateOptions struct {
 	NoPivot       bool        // move the root instead of pivot_root(2)
 	NoNewKeyring  bool        // keep the caller's session keyring
 	Rootless      bool        // go without cgroups that may not be made, unless limits are asked for
-	PreserveFDs   int         // fds from 3 on that the process inherits
+	PidfdSocket   string      // AF_UNIX socket that receives a pidfd of the process; "": none
+	Sockets       Sockets     // that the process inherits
+	PreserveFDs   int         // fds behind the sockets, else from 3 on, that the process inherits
+	NotifySocket  string      // of the service manager that is to be told when the program is ready; "": none
 	NoInput       bool        // stdin of a process without a terminal is the null device
 	LogOutput     bool        // its output goes to the file "log" in its own bundle
 	Resctrl       string      // directory that stands for the resctrl file system; "": where it is mounted
@@ -80,6 +83,7 @@ var steps = [...]struct {
 }{
 	{"", (*creation).reserve}, // its errors are about the id, and say so
 	{"", (*creation).makeBundle},
+	{"", (*creation).offerNotify},
 	{"class of service", (*creation).makeClass},
 	{"cgroup", (*creation).makeCgroup},
 	{"birth", (*creation).birth},
@@ -96,6 +100,7 @@ var steps = [...]struct {
 	{"protect paths", (*creation).protect},
 	{"find program", (*creation).lookUp},
 	{"prepare process", (*creation).arm},
+	{"", (*creation).sendPidfd},
 	{"save", (*creation).save},
 }
 
@@ -179,21 +184,25 @@ func (n *creation) close() {
 	}
 }
 
-// checkPreserved refuses to pass on what the caller has not opened. What
-// mocker itself has open there is close-on-exec, unlike all that it has
-// inherited.
-func checkPreserved(count int) error {
-	for fd := 3; fd < 3+count; fd++ {
+// checkPreserved refuses to pass on what the caller has not opened: sockets,
+// and what lies behind them. What mocker itself has open there is
+// close-on-exec, unlike all that it has inherited.
+func checkPreserved(sockets, count int) error {
+	for fd := 3; fd < 3+sockets+count; fd++ {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err != nil || flags&unix.FD_CLOEXEC != 0 {
-			return fmt.Errorf("--preserve-fds %d: fd %d is not open", count, fd)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 {
+			continue
 		}
+		if fd < 3+sockets {
+			return fmt.Errorf("LISTEN_FDS=%d: fd %d is not open", sockets, fd)
+		}
+		return fmt.Errorf("--preserve-fds %d: fd %d is not open", count, fd)
 	}
 	return nil
 }
 
 func (n *creation) reserve() error {
-	if err := checkPreserved(n.opts.PreserveFDs); err != nil {
+	if err := checkPreserved(n.opts.Sockets.Count, n.opts.PreserveFDs); err != nil {
 		return err
 	}
 	if err := checkUser(n.cfg); err != nil {

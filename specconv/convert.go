@@ -96,6 +96,13 @@ func checkAnnotations(spec *specs.Spec, _ *config.Config) error {
 	if _, ok := spec.Annotations[""]; ok {
 		return refuse("annotations", "", "a key must not be empty")
 	}
+	// Paths that mocker opens, now or by a command that runs elsewhere.
+	for _, key := range []string{"run.oci.hooks.stdout", "run.oci.hooks.stderr", "run.oci.pidfd_receiver"} {
+		path, given := spec.Annotations[key]
+		if given && (!filepath.IsAbs(path) || checkNUL("", path) != nil) {
+			return refuse("annotations."+key, path, "not an absolute path")
+		}
+	}
 	return nil
 }
 
