@@ -172,12 +172,10 @@ func settle(h *netlink.Handle, link netlink.Link, want moved) error {
 		return err
 	}
 	for _, a := range want.addrs {
-		fresh := netlink.Addr{IPNet: a.IPNet, Peer: a.Peer, Broadcast: a.Broadcast, Flags: a.Flags & unix.IFA_F_NOPREFIXROUTE}
+		const lasting = unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD
+		fresh := netlink.Addr{IPNet: a.IPNet, Peer: a.Peer, Broadcast: a.Broadcast, Flags: a.Flags & lasting}
 		if _, alias, ok := strings.Cut(a.Label, ":"); ok {
 			fresh.Label = link.Attrs().Name + ":" + alias
-		}
-		if a.IP.To4() == nil {
-			fresh.Flags |= unix.IFA_F_NODAD // the address has been its own
 		}
 		if err := h.AddrAdd(link, &fresh); err != nil {
 			return fmt.Errorf("give it the address %s: %w", a.IPNet, err)

@@ -111,6 +111,25 @@ func Write(g *config.RDTGroup, schemata []string) error {
 	return nil
 }
 
+// Update is Write for a class of service that is in use: if a line is refused,
+// those before it are taken back.
+func Update(g *config.RDTGroup, schemata []string) error {
+	if len(schemata) == 0 {
+		return nil
+	}
+	old, err := os.ReadFile(filepath.Join(g.Dir, "schemata"))
+	if err != nil {
+		return err
+	}
+	err = Write(g, schemata)
+	if err != nil {
+		for line := range strings.Lines(string(old)) {
+			_ = Write(g, []string{strings.TrimSpace(line)})
+		}
+	}
+	return err
+}
+
 // Attach brings a process, which has one thread, into its class of service
 // and its monitoring group.
 func Attach(g *config.RDTGroup, pid int) error {
