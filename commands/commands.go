@@ -198,6 +198,8 @@ func (e *env) verbs(build Build) []*cli.Command {
 		e.deleteVerb(),
 		e.validateVerb(),
 		e.featuresVerb(build),
+		e.completionVerb(),
+		e.completeVerb(),
 		e.hookVerb(),
 		e.helpVerb(),
 	}

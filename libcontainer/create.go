@@ -89,6 +89,7 @@ var steps = [...]struct {
 	{"sysctl", func(n *creation) error { return n.root.Sysctls() }},
 	{"protect paths", (*creation).protect},
 	{"find program", (*creation).lookUp},
+	{"", (*creation).confine}, // its errors say by what
 	{"prepare process", (*creation).arm},
 	{"save", (*creation).save},
 }
@@ -187,6 +188,9 @@ func (n *creation) reserve() error {
 	if err := checkUser(n.cfg); err != nil {
 		return err
 	}
+	if err := checkLabels(n.cfg); err != nil {
+		return err
+	}
 	dir, err := state.Reserve(n.opts.Root, n.opts.ID)
 	if err != nil {
 		return err
@@ -211,6 +215,9 @@ func (n *creation) makeBundle() (err error) {
 		NoKeyring:   n.opts.NoNewKeyring,
 		SharedPID:   n.cfg.NewFlags()&unix.CLONE_NEWPID == 0, NoProcess: n.cfg.Process == nil,
 		Hooks: config.Hooks{StartContainer: n.cfg.Hooks.StartContainer, Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
+	}
+	if n.cfg.Process != nil {
+		n.st.Labels = n.cfg.Process.Labels
 	}
 	if len(n.st.Hooks.StartContainer) > 0 {
 		n.st.Process = n.cfg.Process

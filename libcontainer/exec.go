@@ -12,6 +12,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/console"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/lsm"
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
@@ -71,6 +72,9 @@ func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error
 	case Creating:
 		return nil, fmt.Errorf("cannot exec in a container in the %s state: %q", status, c.id)
 	}
+	if err := confineLike(cfg, st.Labels); err != nil {
+		return nil, err
+	}
 	pidfd, err := c.pidfd(st)
 	if errors.Is(err, ErrNotRunning) {
 		err = fmt.Errorf("%w: %q", errStopped, c.id)
@@ -112,7 +116,7 @@ func (p *Process) enter(st *state.State) error {
 		return err
 	}
 	if !st.NoKeyring {
-		if err := joinKeyring(p.in, keyringName(st.ID)); err != nil {
+		if err := joinKeyring(p.in, keyringName(st.ID), p.last.Process.Labels.SELinux); err != nil {
 			return err
 		}
 	}
@@ -131,7 +135,7 @@ func (p *Process) enter(st *state.State) error {
 	if err := lookUp(p.in, root, &p.last, p.opts.Debugf); err != nil {
 		return fmt.Errorf("find program: %w", err)
 	}
-	return nil
+	return lsm.Confine(p.in, p.last.Process.Labels)
 }
 
 // checkIDs makes sure that the process can take on its ids, and gives the map

@@ -61,6 +61,7 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertMounts,
 		convertDevices,
 		convertPaths,
+		convertMountLabel,
 		convertSysctls,
 		convertCgroup,
 		convertProcess,

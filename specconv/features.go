@@ -35,8 +35,8 @@ func linuxFeatures() *features.Linux {
 		Capabilities: capabilityNames[:],
 		Cgroup:       &features.Cgroup{V1: yes, V2: yes, Systemd: no, SystemdUser: no, Rdma: yes},
 		Seccomp:      &features.Seccomp{Enabled: no},
-		Apparmor:     &features.Apparmor{Enabled: no},
-		Selinux:      &features.Selinux{Enabled: no},
+		Apparmor:     &features.Apparmor{Enabled: yes},
+		Selinux:      &features.Selinux{Enabled: yes},
 		IntelRdt:     &features.IntelRdt{Enabled: no, Schemata: no, Monitoring: no},
 		MemoryPolicy: nil,
 		MountExtensions: &features.MountExtensions{

@@ -50,7 +50,7 @@ func resolveProcess(given *specs.Process) (p *config.Process, warnings []string,
 	}
 	var bad problems
 	for _, convert := range []func(*specs.Process, *config.Process) error{
-		convertArgs, convertEnv, convertCwd, convertUser, convertConsole, convertRlimits, convertOOM,
+		convertArgs, convertEnv, convertCwd, convertUser, convertConsole, convertRlimits, convertOOM, convertLabels,
 	} {
 		bad.add(convert(given, p))
 	}

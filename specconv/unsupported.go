@@ -14,7 +14,6 @@ func checkSupported(spec *specs.Spec, _ *config.Config) error {
 	bad.add(checkProcess(spec.Process))
 	bad.add(refuseSet([]setting{
 		{"linux.seccomp", filters(l.Seccomp)},
-		{"linux.mountLabel", l.MountLabel != ""},
 		{"linux.personality", l.Personality != nil},
 		{"linux.intelRdt", l.IntelRdt != nil},
 		{"linux.netDevices", len(l.NetDevices) > 0},
@@ -28,8 +27,6 @@ func checkProcess(p *specs.Process) error {
 		return nil
 	}
 	return refuseSet([]setting{
-		{"process.apparmorProfile", p.ApparmorProfile != ""},
-		{"process.selinuxLabel", p.SelinuxLabel != ""},
 		{"process.scheduler", p.Scheduler != nil},
 		{"process.ioPriority", p.IOPriority != nil},
 		{"process.execCPUAffinity", p.ExecCPUAffinity != nil && *p.ExecCPUAffinity != specs.CPUAffinity{}},

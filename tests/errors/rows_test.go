@@ -32,6 +32,7 @@ func parts() []part {
 		{"The program", programs()},
 		{"exec", execs()},
 		{"Hooks", hooks()},
+		{"Labels", labels()},
 		{"Not built yet", unbuilt()},
 		{"`spec --busybox` and the network hook", busybox()},
 		{"`run` with an image", images()},
@@ -517,6 +518,22 @@ func startHook(hook specs.Hook) func(*place) {
 	}
 }
 
+// labels ask for what this machine's kernel does not have.
+func labels() []row {
+	return []row{
+		{input: "an AppArmor profile", call: create, plain: true, prep: with(func(s *specs.Spec) { s.Process.ApparmorProfile = "none-such" }),
+			want: `config.json: process.apparmorProfile: unable to apply apparmor profile "none-such": apparmor is disabled or not supported by the kernel`},
+		{input: "an AppArmor profile with a line feed", call: create, prep: with(func(s *specs.Spec) { s.Process.ApparmorProfile = "none\nsuch" }),
+			want: `config.json: process.apparmorProfile: "none\nsuch": contains a control character`},
+		{input: "an SELinux label", call: create, prep: with(func(s *specs.Spec) { s.Process.SelinuxLabel = "none_such" }),
+			want: `config.json: process.selinuxLabel: unable to apply selinux label "none_such": selinux is disabled or not supported by the kernel`},
+		{input: "an SELinux label of mounts", call: create, prep: with(func(s *specs.Spec) { s.Linux.MountLabel = "none_such" }),
+			want: `config.json: linux.mountLabel: unable to apply selinux label "none_such": selinux is disabled or not supported by the kernel`},
+		{input: "an SELinux label of mounts with a quotation mark", call: create, prep: with(func(s *specs.Spec) { s.Linux.MountLabel = `x",size=1` }),
+			want: `config.json: linux.mountLabel: "x\",size=1": contains a quotation mark`},
+	}
+}
+
 func unbuilt() []row {
 	one := func(input, want string, edit func(*specs.Spec)) row {
 		return row{input: input, call: create, prep: with(edit), want: want}
@@ -525,10 +542,6 @@ func unbuilt() []row {
 		{input: "the systemd driver", call: args("--systemd-cgroup list"), want: "--systemd-cgroup: the systemd cgroup driver is not built yet, use cgroupfs"},
 		one("seccomp",
 			"config.json: linux.seccomp: not supported yet", func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActErrno} }),
-		one("an AppArmor profile",
-			"config.json: process.apparmorProfile: not supported yet", func(s *specs.Spec) { s.Process.ApparmorProfile = "none-such" }),
-		one("an SELinux label",
-			"config.json: process.selinuxLabel: not supported yet", func(s *specs.Spec) { s.Process.SelinuxLabel = "none_such" }),
 		one("a scheduler",
 			"config.json: process.scheduler: not supported yet", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch} }),
 		one("Intel RDT",
