@@ -27,6 +27,7 @@ func parts() []part {
 		{"Pause, limits, and looking at a container", verbs()},
 		{"The bundle", bundles()},
 		{"config.json", configs()},
+		{"Schedulers, memory policy, network devices, classes of service", properties()},
 		{"Namespaces", namespaces()},
 		{"The machine", machine()},
 		{"The program", programs()},
@@ -513,10 +514,6 @@ func unbuilt() []row {
 			"config.json: process.apparmorProfile: not supported yet", func(s *specs.Spec) { s.Process.ApparmorProfile = "none-such" }),
 		one("an SELinux label",
 			"config.json: process.selinuxLabel: not supported yet", func(s *specs.Spec) { s.Process.SelinuxLabel = "none_such" }),
-		one("a scheduler",
-			"config.json: process.scheduler: not supported yet", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch} }),
-		one("Intel RDT",
-			"config.json: linux.intelRdt: not supported yet", func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "x"} }),
 	}
 }
 
