@@ -80,6 +80,7 @@ var steps = [...]struct {
 	{"birth", (*creation).birth},
 	{"attach to cgroup", (*creation).attach},
 	{"namespaces", (*creation).namespaces},
+	{"delegate cgroup", (*creation).delegate}, // whose it is depends on the user namespace
 	{"session keyring", (*creation).keyring},
 	{"rootfs", (*creation).mount},
 	{"", (*creation).hooks}, // its errors say which
@@ -215,7 +216,7 @@ func (n *creation) makeBundle() (err error) {
 	if len(n.st.Hooks.StartContainer) > 0 {
 		n.st.Process = n.cfg.Process
 	}
-	if err := keepLimits(n.st, n.cfg.Cgroup.Resources); err != nil {
+	if err := keepLimits(n.st, n.cfg.Cgroup.Resources, n.cfg.Cgroup.Always); err != nil {
 		return err
 	}
 	n.st.Creator, err = state.Self()
@@ -227,7 +228,7 @@ func (n *creation) makeCgroup() error {
 	if err != nil {
 		return err
 	}
-	n.st.CgroupPaths = cg.Paths()
+	n.st.CgroupPaths, n.st.Delegate = cg.Paths(), n.cfg.Cgroup.Delegate
 	if err := n.c.dir.Save(n.st); err != nil {
 		return err
 	}

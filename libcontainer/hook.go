@@ -156,7 +156,7 @@ func (c *Container) startHooks(st *state.State) error {
 	if err != nil {
 		return err
 	}
-	i := insider{place: place{pid: st.Init.PID, pidfd: pidfd, cgroup: cg}}
+	i := insider{place: place{pid: st.Init.PID, pidfd: pidfd, cgroup: cg.In(st.Delegate)}}
 	if !st.NoKeyring {
 		i.keyring = keyringName(st.ID)
 	}

@@ -15,12 +15,16 @@ func convertCgroup(spec *specs.Spec, cfg *config.Config) (err error) {
 	if cfg.Cgroup.Path, err = cgroupPath(spec.Linux.CgroupsPath); err != nil {
 		return err
 	}
-	to := &cgroups.Resources{}
-	cfg.Cgroup.Resources = to
-	if to.Devices, err = deviceRules(spec); err != nil {
+	if cfg.Cgroup.Delegate, err = delegated(spec.Annotations); err != nil {
 		return err
 	}
+	to := &cgroups.Resources{}
+	cfg.Cgroup.Resources = to
+	cfg.Cgroup.Always = allowedDevices(spec)
 	from := spec.Linux.Resources
+	if to.Devices, err = deviceRules(from); err != nil {
+		return err
+	}
 	if from == nil {
 		return nil
 	}

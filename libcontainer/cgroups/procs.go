@@ -3,8 +3,10 @@ package cgroups
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -33,14 +35,34 @@ func (c *Cgroup) Procs() ([]int, error) {
 	return slices.Sorted(maps.Keys(pids)), nil
 }
 
-// pidsBelow has none for a cgroup that does not exist. Processes of a pid
-// namespace that cannot be seen from here read as 0 and are left out.
+// pidsBelow lists the processes in dir and below it. It has none for a cgroup
+// that does not exist.
+// Processes of a pid namespace that cannot be seen from here read as 0 and are
+// left out.
 func pidsBelow(dir string) ([]int, error) {
-	pids, err := oci.GetAllPids(dir)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
-		return nil, nil
-	}
+	var pids []int
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return gone(err)
+		}
+		list, err := oci.GetPids(path)
+		if errors.Is(err, unix.EOPNOTSUPP) {
+			// A threaded cgroup has threads; their processes are listed where
+			// the threaded subtree begins (cgroups(7), "Thread mode").
+			return nil
+		}
+		pids = append(pids, list...)
+		return gone(err)
+	})
 	return slices.DeleteFunc(pids, func(pid int) bool { return pid == 0 }), err
+}
+
+// gone is nil for an error that a cgroup gives once it has been removed.
+func gone(err error) error {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
 }
 
 // KillAll sends a signal to every process of the cgroup. SIGKILL it repeats

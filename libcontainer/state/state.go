@@ -57,7 +57,8 @@ type State struct {
 	Init    Proc `json:"init"`    // zero until it has been born
 
 	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"` // (*cgroups.Cgroup).Paths
-	Limits      json.RawMessage   `json:"limits,omitempty"`      // cgroups.Resources; raw, for they are long and only update reads them
+	Delegate    string            `json:"delegate,omitempty"`    // config.Cgroup.Delegate
+	Limits      json.RawMessage   `json:"limits,omitempty"`      // cgroups.Resources and more; raw, for they are long and only update reads them
 	Hooks       config.Hooks      `json:"hooks"`                 // those that run after create
 
 	// Process is what startContainer hooks run as; nil if there are none.
