@@ -237,6 +237,9 @@ func convertUnified(from *specs.LinuxResources, to *cgroups.Resources) error {
 		if err := checkNUL(at+"."+key, from.Unified[key]); err != nil {
 			return err
 		}
+		if from.Unified[key] == "" { // the kernel takes it for 0, or for nothing
+			return refuse(at+"."+key, "", "must not be empty")
+		}
 	}
 	if len(from.Unified) > 0 {
 		to.Unified = maps.Clone(from.Unified)
