@@ -42,7 +42,8 @@ func (n *creation) birth() error {
 		return err
 	}
 	n.in, n.c.in = in, in
-	n.st.Hooked = len(n.cfg.Hooks.Prestart)+len(n.cfg.Hooks.CreateRuntime)+len(n.cfg.Hooks.CreateContainer) > 0
+	h := &n.cfg.Hooks
+	n.st.Hooked = len(h.Prestart) > 0 || len(h.CreateRuntime) > 0 || len(h.CreateContainer) > 0
 	if err := n.saveInit(); err != nil {
 		return err
 	}

@@ -138,15 +138,16 @@ func (c *Cgroup) kept(w want, dir string) error {
 		err = errors.New("it was taken away again at once")
 	}
 	file := filepath.Join(dir, subtreeControl)
-	return fmt.Errorf("%s: root has to enable it by writing \"+%s\" to %s%s: %w", lacking, w.controller, file, systemdHint(dir, w.controller), errnoOf(err))
+	return fmt.Errorf("%s: root has to enable it by writing \"+%s\" to %s%s: %w", lacking, w.controller, file, c.systemdHint(dir, w.controller), errnoOf(err))
 }
 
-// systemdHint names the unit whose processes dir is for, if it is one of
-// systemd's that can be given a part of the tree (systemd.resource-control(5)).
-func systemdHint(dir, controller string) string {
-	for d := dir; len(d) > len(mountpoint); d = filepath.Dir(d) {
+// systemdHint names the unit on the way to the container's cgroup through
+// which systemd would hand a controller on, if there is one
+// (systemd.resource-control(5), "Delegate="): the first from dir on.
+func (c *Cgroup) systemdHint(dir, controller string) string {
+	for _, d := range above(c.paths[""]) {
 		unit := filepath.Base(d)
-		if strings.HasSuffix(unit, ".service") || strings.HasSuffix(unit, ".scope") {
+		if len(d) >= len(dir) && (strings.HasSuffix(unit, ".service") || strings.HasSuffix(unit, ".scope")) {
 			return fmt.Sprintf(", or systemd, with Delegate=%s in the unit %s", controller, unit)
 		}
 	}

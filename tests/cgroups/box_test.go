@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -115,15 +116,6 @@ func (b *box) prints(script string) string {
 	return r.Stdout
 }
 
-func (b *box) pid() int {
-	b.Helper()
-	var st struct{ Pid int }
-	if err := json.Unmarshal([]byte(drive.OK(b, "state", b.id)), &st); err != nil {
-		b.Fatal(err)
-	}
-	return st.Pid
-}
-
 // file is the content of a file of the container's cgroup.
 func (b *box) file(name string) string {
 	b.Helper()
@@ -175,12 +167,18 @@ func exists(path string) bool {
 // namespace adds a new cgroup namespace, in which the cgroup file system can
 // be written to.
 func namespace(s *specs.Spec) {
+	noNamespace(s)
 	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	for i := range s.Mounts {
 		if m := &s.Mounts[i]; m.Type == "cgroup" {
 			m.Options = []string{"nosuid", "noexec", "nodev"}
 		}
 	}
+}
+
+// noNamespace takes out the one that the example has on cgroup v2.
+func noNamespace(s *specs.Spec) {
+	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.CgroupNamespace })
 }
 
 // userNamespace makes root in the container user 200000 of the host. The
@@ -229,4 +227,45 @@ func (b *box) inhabit(dir string) int {
 	})
 	write(b, dir+"/cgroup.procs", fmt.Sprint(cmd.Process.Pid))
 	return cmd.Process.Pid
+}
+
+// own gives a bundle to the user that is root in the container.
+func own(t testing.TB, b *box) {
+	t.Helper()
+	spec := drive.ReadConfig(t, b.bundle)
+	if len(spec.Linux.UIDMappings) == 0 {
+		return
+	}
+	uid := int(spec.Linux.UIDMappings[0].HostID)
+	check(t, filepath.WalkDir(b.bundle, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, uid, uid)
+	}))
+}
+
+// privileged is what a container needs that runs mocker on a bundle: all
+// rights, and both in it.
+func privileged(mocker, bundle string) func(*specs.Spec) {
+	return func(s *specs.Spec) {
+		all := manyCapabilities()
+		s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: all, Permitted: all, Effective: all}
+		s.Process.Env = []string{"PATH=/bin:/sbin:/opt"}
+		s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = nil, nil
+		s.Linux.Resources = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}}
+		s.Mounts = append(s.Mounts,
+			specs.Mount{Destination: "/opt/mocker", Type: "bind", Source: mocker, Options: []string{"bind", "ro"}},
+			specs.Mount{Destination: "/inner", Type: "bind", Source: bundle, Options: []string{"rbind"}},
+			specs.Mount{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs"},
+			specs.Mount{Destination: "/run", Type: "tmpfs", Source: "tmpfs"})
+	}
+}
+
+func manyCapabilities() []string {
+	return []string{
+		"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID",
+		"CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE",
+		"CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_MKNOD", "CAP_AUDIT_WRITE", "CAP_SETFCAP", "CAP_BPF", "CAP_PERFMON",
+	}
 }

@@ -125,7 +125,7 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("the parent has become %q", kind)
 		}
 		// Without limits that is a place like any other.
-		b = newBox(t, "cat /proc/self/cgroup", resources(t, `{}`))
+		b = newBox(t, "cat /proc/self/cgroup", resources(t, `{}`), noNamespace)
 		b.inhabit(b.parent)
 		if r := drive.Run(t, "run", "--bundle", b.bundle, b.id); r.Code != 0 || !strings.HasSuffix(r.Stdout, "/box\n") {
 			t.Errorf("without limits: %v", r)
