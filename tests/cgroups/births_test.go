@@ -78,7 +78,7 @@ func (b *box) creator() int {
 func TestHooksLimited(t *testing.T) {
 	needV2(t, "pids")
 	file := filepath.Join(t.TempDir(), "cgroup")
-	b := newBox(t, "true", func(s *specs.Spec) {
+	b := newBox(t, "true", noNamespace, func(s *specs.Spec) {
 		hook := specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", "cat /proc/self/cgroup >" + file}}
 		s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{hook}}
 	})
