@@ -87,3 +87,17 @@ func TestHooksLimited(t *testing.T) {
 		t.Errorf("the hook was in %s", got)
 	}
 }
+
+// TestFull: who cannot be born for want of room is told so.
+func TestFull(t *testing.T) {
+	drive.MockersOwn(t, "runc moves a process in, for which there is no limit")
+	needV2(t, "pids")
+	b := newBox(t, "sleep 1000", resources(t, `{"pids":{"limit":0}}`)).run()
+	if r := b.exec("true"); r.Code != 255 || !strings.Contains(r.Stderr, "birth: clone3 into the cgroup: resource temporarily unavailable: a limit of processes is reached (pids.max") {
+		t.Error(r)
+	}
+	drive.OK(t, "update", "--pids-limit", "2", b.id)
+	if r := b.exec("true"); r.Code != 0 {
+		t.Errorf("with room for one more: %v", r)
+	}
+}
