@@ -30,7 +30,7 @@ func TestBirths(t *testing.T) {
 	for _, args := range [][]string{
 		{"create", "--bundle", b.bundle, b.id}, {"start", b.id}, {"exec", b.id, "true"}, {"exec", "--tty=false", b.id, "true"},
 	} {
-		call := append([]string{"-f", "-s", "200", "-e", "trace=open,openat,openat2,clone3", "-o", trace, drive.Runtime(t)}, args...)
+		call := append([]string{"-I", "1", "-f", "-s", "200", "-e", "trace=open,openat,openat2,clone3", "-o", trace, drive.Runtime(t)}, args...)
 		strace := drive.Start(t, "strace", call...)
 		if args[0] == "create" { // strace would wait for the container
 			drive.Eventually(t, "it has been created, and mocker has ended", func() bool {
@@ -56,7 +56,7 @@ func TestBirths(t *testing.T) {
 		t.Errorf("%d births into the cgroup, want 5", born)
 	}
 	for pid := range strings.FieldsSeq(b.file("cgroup.procs")) {
-		if got := read(t, "/proc/"+pid+"/cgroup"); !strings.HasSuffix(got, "/"+b.id+"/box") {
+		if got := v2(read(t, "/proc/"+pid+"/cgroup")); got != "0::/"+b.id+"/box\n" {
 			t.Errorf("process %s is in %s", pid, got)
 		}
 	}

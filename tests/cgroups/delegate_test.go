@@ -146,12 +146,12 @@ func TestDelegateAnnotation(t *testing.T) {
 		t.Error("nobody is in the delegated cgroup")
 	}
 	for _, pid := range pids {
-		if got := read(t, "/proc/"+pid+"/cgroup"); got != "0::/"+b.id+"/box/own" {
+		if got := v2(read(t, "/proc/"+pid+"/cgroup")); got != "0::/"+b.id+"/box/own\n" {
 			t.Errorf("process %s is in %s", pid, got)
 		}
 	}
 	// Its cgroup namespace begins there.
-	if got := b.prints("cat /proc/self/cgroup; cat /hook; cat /proc/1/cgroup"); got != "0::/\n0::/\n0::/\n" {
+	if got := v2(b.prints("cat /proc/self/cgroup; cat /hook; cat /proc/1/cgroup")); got != "0::/\n0::/\n0::/\n" {
 		t.Errorf("exec, hook and the first process: %s", got)
 	}
 	if got := b.file("cgroup.procs"); got != "" {
