@@ -78,7 +78,7 @@ func inhabitant(dir string) int {
 	if !exists(filepath.Join(dir, "cgroup.type")) {
 		return 0 // the root has no type
 	}
-	pids, err := oci.GetPids(dir)
+	pids, err := pidsIn(dir)
 	if err != nil || len(pids) == 0 {
 		return 0
 	}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	oci "github.com/opencontainers/cgroups"
@@ -45,16 +47,30 @@ func pidsBelow(dir string) ([]int, error) {
 		if err != nil || !d.IsDir() {
 			return gone(err)
 		}
-		list, err := oci.GetPids(path)
-		if errors.Is(err, unix.EOPNOTSUPP) {
-			// A threaded cgroup has threads; their processes are listed where
-			// the threaded subtree begins (cgroups(7), "Thread mode").
-			return nil
-		}
+		list, err := pidsIn(path)
 		pids = append(pids, list...)
 		return gone(err)
 	})
 	return slices.DeleteFunc(pids, func(pid int) bool { return pid == 0 }), err
+}
+
+// pidsIn lists the processes in dir itself. A threaded cgroup has threads
+// alone; their processes are listed where the threaded subtree begins
+// (cgroups(7), "Thread mode"). The library would list the threads.
+func pidsIn(dir string) ([]int, error) {
+	text, err := oci.ReadFile(dir, oci.CgroupProcesses)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil, nil
+	}
+	var pids []int
+	for word := range strings.FieldsSeq(text) {
+		pid, bad := strconv.Atoi(word)
+		if bad != nil {
+			return nil, fmt.Errorf("read %s: %w", oci.CgroupProcesses, bad)
+		}
+		pids = append(pids, pid)
+	}
+	return pids, err
 }
 
 // gone is nil for an error that a cgroup gives once it has been removed.

@@ -2,19 +2,35 @@ package cgroups
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
-// TestThreads: a container that has spread threads over cgroups of its own
-// can be looked into, joined, stopped, signalled and removed.
+// threads is the argument with which this test binary only lives, with the
+// threads that any Go program has.
+const threads = "threads"
+
+// TestThreads: a container that has spread the threads of a process over
+// cgroups of its own can be looked into, joined, stopped, signalled and
+// removed.
 func TestThreads(t *testing.T) {
 	needV2(t, "cpu")
-	b := newBox(t, `cd /sys/fs/cgroup && mkdir threads threads/deep && echo threaded >threads/cgroup.type && echo threaded >threads/deep/cgroup.type &&
-		echo $$ >threads/deep/cgroup.threads && echo ready; `+forever, namespace).run()
+	self, err := os.Executable()
+	check(t, err)
+	b := newBox(t, `cd /sys/fs/cgroup && mkdir threads threads/deep && echo threaded >threads/cgroup.type && echo threaded >threads/deep/cgroup.type || exit 1
+		/threads threads & while set -- /proc/$!/task/* && [ $# -lt 2 ]; do sleep 0.1; done
+		shift; for task; do echo ${task##*/} >threads/deep/cgroup.threads || exit 1; done; echo ready; wait`, namespace, func(s *specs.Spec) {
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/threads", Type: "bind", Source: self, Options: []string{"bind", "ro"}})
+	}).run()
 	drive.Eventually(t, "it has threads", func() bool { return strings.Contains(b.started.Output(), "ready") })
+	if b.file("threads/deep/cgroup.threads") == "" {
+		t.Fatalf("no thread is down there: %s", b.started.Errors())
+	}
 	if kind := b.file("cgroup.type"); kind != "domain threaded" {
 		t.Fatalf("the cgroup is of type %q: %s", kind, b.started.Errors())
 	}
@@ -22,7 +38,7 @@ func TestThreads(t *testing.T) {
 		t.Errorf("exec: %q", got)
 	}
 	if list := drive.OK(t, "ps", "--format", "json", b.id); strings.Count(list, ",") != 1 {
-		t.Errorf("ps lists %s, want the shell and its sleep", list)
+		t.Errorf("ps lists %s, want the shell and its child", list)
 	}
 	drive.OK(t, "pause", b.id)
 	if got := b.file("cgroup.events"); !strings.Contains(got, "frozen 1") {

@@ -125,7 +125,11 @@ func TestUpdateRefused(t *testing.T) {
 			t.Fatal(r)
 		}
 	}
-	done(b.change(`{"unified":{"io.max":"` + disk + ` wbps=5000000"},"cpu":{"cpus":"0"},"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}`))
+	done(b.change(`{"cpu":{"cpus":"0"},"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}`))
+	if r := b.change(`{"unified":{"io.max":"` + disk + ` wbps=5000000","pids.max":"many"}}`); r.Code != 1 || b.file("io.max") != "" {
+		t.Errorf("a limit of a disk that had none: %v: %s", r, b.file("io.max"))
+	}
+	done(b.change(`{"unified":{"io.max":"` + disk + ` wbps=5000000"}}`))
 	before := b.files()
 	for change, want := range map[string]string{
 		"--memory 32m --memory-swap 48m --cpu-share 300 --cpu-quota 1": `linux.resources.cpu.quota: write "1 100000" to cpu.max: invalid argument`,
