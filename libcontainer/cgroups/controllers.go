@@ -34,11 +34,8 @@ func above(dir string) []string {
 func handOnTo(dir string) error {
 	for _, dir := range above(dir) {
 		missing, err := keeps(dir)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil // to be made
-		}
 		if err != nil {
-			return err
+			return gone(err) // what is not there is still to be made
 		}
 		// A cgroup with processes could still hand on controllers of threads,
 		// such as cpu: it would become the root of a threaded subtree by that,
@@ -102,11 +99,11 @@ func (c *Cgroup) checkControllers() error {
 	}
 	for _, dir := range above(c.paths[""]) {
 		given, err := oci.ReadFile(dir, subtreeControl)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
+		if gone(err) != nil {
+			return fmt.Errorf("look up controllers: %w", err)
 		}
 		if err != nil {
-			return fmt.Errorf("look up controllers: %w", err)
+			return nil
 		}
 		handed := strings.Fields(given)
 		for _, w := range wants {

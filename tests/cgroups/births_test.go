@@ -96,8 +96,8 @@ func TestFull(t *testing.T) {
 	if r := b.exec("true"); r.Code != 255 || !strings.Contains(r.Stderr, "birth: clone3 into the cgroup: resource temporarily unavailable: a limit of processes is reached (pids.max") {
 		t.Error(r)
 	}
-	drive.OK(t, "update", "--pids-limit", "2", b.id)
+	drive.OK(t, "update", "--pids-limit", "3", b.id)
 	if r := b.exec("true"); r.Code != 0 {
-		t.Errorf("with room for one more: %v", r)
+		t.Errorf("with room for it and for who brings it in: %v", r)
 	}
 }
