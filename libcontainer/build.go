@@ -19,6 +19,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
+	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
@@ -41,6 +42,9 @@ func (n *creation) birth() error {
 		return err
 	}
 	n.in, n.c.in = in, in
+	if keepsGroups(n.cfg.Annotations) {
+		in.KeepGroups()
+	}
 	n.st.Hooked = len(n.cfg.Hooks.Prestart)+len(n.cfg.Hooks.CreateRuntime)+len(n.cfg.Hooks.CreateContainer) > 0
 	if err := n.saveInit(); err != nil {
 		return err
@@ -90,8 +94,13 @@ func bear(namespaces uintptr, cg *cgroups.Cgroup) (*inside.Child, error) {
 }
 
 // attach lets the child enter its cgroup in the hierarchies that it could not
-// be born into.
-func (n *creation) attach() error { return attach(n.in, n.cgroup) }
+// be born into, and its class of service.
+func (n *creation) attach() error {
+	if err := attach(n.in, n.cgroup); err != nil {
+		return err
+	}
+	return resctrl.Attach(n.st.RDT, n.in.PID)
+}
 
 func attach(in *inside.Child, cg *cgroups.Cgroup) error {
 	files, err := cg.Tasks()
@@ -242,6 +251,7 @@ func (n *creation) lookUp() error {
 	if n.cfg.Process == nil {
 		return nil
 	}
+	n.passSockets()
 	n.program.Process = n.cfg.Process
 	return lookUp(n.in, n.root.FD(), &n.program, n.opts.Debugf)
 }
@@ -249,6 +259,9 @@ func (n *creation) lookUp() error {
 // arm readies the last program; when it returns the child shares nothing
 // with this process any more.
 func (n *creation) arm() error {
+	if err := process.TakeOn(n.in, n.cfg.Traits); err != nil {
+		return err
+	}
 	if err := n.makeGate(); err != nil {
 		return err
 	}
@@ -260,7 +273,7 @@ func (n *creation) arm() error {
 			return err
 		}
 	}
-	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.PreserveFDs
+	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.Sockets.Count+n.opts.PreserveFDs
 	n.program.Nofile[0], n.program.Nofile[1] = nofile.Original()
 	n.program.Inhabited, n.program.Open = n.entered.PID != nil, os.Geteuid() != 0
 	var err error

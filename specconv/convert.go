@@ -63,6 +63,10 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertPaths,
 		convertMountLabel,
 		convertSysctls,
+		convertNetDevices,
+		convertPersonality,
+		convertMemoryPolicy,
+		convertIntelRdt,
 		convertCgroup,
 		convertProcess,
 		checkOwners,
@@ -101,6 +105,13 @@ func resolveBundle(bundle string) (string, error) {
 func checkAnnotations(spec *specs.Spec, _ *config.Config) error {
 	if _, ok := spec.Annotations[""]; ok {
 		return refuse("annotations", "", "a key must not be empty")
+	}
+	// Paths that mocker opens, now or by a command that runs elsewhere.
+	for _, key := range []string{"run.oci.hooks.stdout", "run.oci.hooks.stderr", "run.oci.pidfd_receiver"} {
+		path, given := spec.Annotations[key]
+		if given && (!filepath.IsAbs(path) || checkNUL("", path) != nil) {
+			return refuse("annotations."+key, path, "not an absolute path")
+		}
 	}
 	return nil
 }

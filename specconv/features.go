@@ -37,12 +37,12 @@ func linuxFeatures() *features.Linux {
 		Seccomp:      &features.Seccomp{Enabled: no},
 		Apparmor:     &features.Apparmor{Enabled: yes},
 		Selinux:      &features.Selinux{Enabled: yes},
-		IntelRdt:     &features.IntelRdt{Enabled: no, Schemata: no, Monitoring: no},
-		MemoryPolicy: nil,
+		IntelRdt:     &features.IntelRdt{Enabled: yes, Schemata: yes, Monitoring: yes},
+		MemoryPolicy: &features.MemoryPolicy{Modes: wordNames(memoryModes[:]), Flags: wordNames(memoryFlags[:])},
 		MountExtensions: &features.MountExtensions{
 			IDMap: &features.IDMap{Enabled: yes},
 		},
-		NetDevices: &features.NetDevices{Enabled: no},
+		NetDevices: &features.NetDevices{Enabled: yes},
 	}
 }
 

@@ -33,6 +33,10 @@ type Config struct {
 	ReadonlySub []string // linux.readonlyPaths, absolute
 	MountLabel  string   // linux.mountLabel, the SELinux context of new file systems; "" leaves it to the policy
 
+	NetDevices []NetDevice // sorted by name
+	RDT        *RDT        // nil: resctrl is left alone
+	Traits     Traits
+
 	Cgroup  Cgroup
 	Process *Process // nil: the container can be created, not started
 	Hooks   Hooks
@@ -166,6 +170,9 @@ type Process struct {
 	NoNewPrivs  bool
 	OOMScoreAdj *int
 	Labels      Labels
+	Scheduler   *Scheduler  // nil: inherited
+	IOPriority  *IOPriority // nil: inherited
+	Affinity    Affinity    // of an exec; the container's first process ignores it
 }
 
 // Labels say how the kernel's security modules confine a process; "" leaves it
