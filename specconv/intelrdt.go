@@ -59,14 +59,14 @@ func checkClass(at, name string) error {
 }
 
 // CheckSchema checks one line for the schemata of a class of service:
-// RESOURCE:ID=VALUE;...
+// RESOURCE:ID=VALUE;ID=VALUE
 func CheckSchema(line string) error {
 	resource, values, ok := strings.Cut(line, ":")
 	switch {
 	case strings.ContainsAny(line, "\n\x00"):
 		return errors.New("contains a line break or a NUL byte")
 	case !ok || strings.TrimSpace(resource) == "" || !strings.Contains(values, "="):
-		return errors.New("not in the form RESOURCE:ID=VALUE;...")
+		return errors.New("not in the form RESOURCE:ID=VALUE;ID=VALUE")
 	}
 	return nil
 }

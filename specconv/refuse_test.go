@@ -106,7 +106,7 @@ var badValues = [...]struct {
 	{"linux.intelRdt", `{"closID":".."}`, `linux.intelRdt.closID: "..": not the name of a class of service`},
 	{"linux.intelRdt", `{"closID":"a/b"}`, `linux.intelRdt.closID: "a/b": not the name of a class of service`},
 	{"linux.intelRdt", `{"closID":"info"}`, `linux.intelRdt.closID: "info": not the name of a class of service`},
-	{"linux.intelRdt", `{"l3CacheSchema":"7f0"}`, `linux.intelRdt.l3CacheSchema: "7f0": not in the form RESOURCE:ID=VALUE;...`},
+	{"linux.intelRdt", `{"l3CacheSchema":"7f0"}`, `linux.intelRdt.l3CacheSchema: "7f0": not in the form RESOURCE:ID=VALUE;ID=VALUE`},
 	{"linux.intelRdt", `{"memBwSchema":"L3:0=7f0"}`, `linux.intelRdt.memBwSchema: "L3:0=7f0": does not begin with "MB:"`},
 	{"linux.intelRdt", `{"schemata":["L3:0=1","MB:0=1\nL3:0=2"]}`, `linux.intelRdt.schemata[1]: "MB:0=1\nL3:0=2": contains a line break or a NUL byte`},
 

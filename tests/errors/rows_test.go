@@ -27,6 +27,7 @@ func parts() []part {
 		{"Pause, limits, and looking at a container", verbs()},
 		{"The bundle", bundles()},
 		{"config.json", configs()},
+		{"Schedulers, memory policy, network devices, classes of service", properties()},
 		{"Namespaces", namespaces()},
 		{"The machine", machine()},
 		{"The program", programs()},
@@ -542,10 +543,6 @@ func unbuilt() []row {
 		{input: "the systemd driver", call: args("--systemd-cgroup list"), want: "--systemd-cgroup: the systemd cgroup driver is not built yet, use cgroupfs"},
 		one("seccomp",
 			"config.json: linux.seccomp: not supported yet", func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActErrno} }),
-		one("a scheduler",
-			"config.json: process.scheduler: not supported yet", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch} }),
-		one("Intel RDT",
-			"config.json: linux.intelRdt: not supported yet", func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "x"} }),
 	}
 }
 

@@ -164,7 +164,7 @@ func TestExecCPUAffinity(t *testing.T) {
 
 // TestPersonality: it is the container's, and so that of exec too.
 func TestPersonality(t *testing.T) {
-	drive.MockersOwn(t, "Debian's runtimes do not have it")
+	crunToo(t)
 	command := sh("cat /proc/self/personality; uname -m")
 	names := map[string]string{"amd64": "i686", "arm64": "armv8l"}
 	linux32 := func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux32} }
