@@ -26,6 +26,7 @@ func unified() bool {
 
 // TestLimits: the files of the cgroup, as the host sees them.
 func TestLimits(t *testing.T) {
+	drive.NeedLimits(t, "memory", "cpu", "pids")
 	b := newBox(t, forever, func(s *specs.Spec) {
 		s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: pointer[int64](64 << 20), Reservation: pointer[int64](32 << 20)}
 		s.Linux.Resources.CPU = &specs.LinuxCPU{Quota: pointer[int64](50000), Period: pointer[uint64](100000), Shares: pointer[uint64](512)}
@@ -69,7 +70,8 @@ func TestDefaultCgroup(t *testing.T) {
 	b := newBox(t, withCgroupNamespace, drive.Sh("echo ready; cat /proc/self/cgroup; sleep 100")).create()
 	pid := b.state().Pid
 	for line := range strings.Lines(proc(t, pid, "cgroup")) {
-		if f := strings.SplitN(strings.TrimSpace(line), ":", 3); f[2] != "/mocker/"+b.id {
+		// A v1 hierarchy that mocker does not see is none of its business.
+		if f := strings.SplitN(strings.TrimSpace(line), ":", 3); f[2] != "/mocker/"+b.id && !(unified() && f[0] != "0") {
 			t.Errorf("cgroup %s", line)
 		}
 	}
@@ -110,6 +112,7 @@ null
 
 // TestPidsLimit: the limit is not only written, it holds.
 func TestPidsLimit(t *testing.T) {
+	drive.NeedLimits(t, "pids")
 	b := newBox(t, drive.Sh("for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; wait"), func(s *specs.Spec) {
 		s.Linux.Resources.Pids = &specs.LinuxPids{Limit: pointer[int64](4)}
 	})
@@ -173,6 +176,7 @@ func nothingLeft(b *box) {
 
 // TestMemoryLimitKills: more than the limit ends the process with SIGKILL.
 func TestMemoryLimitKills(t *testing.T) {
+	drive.NeedLimits(t, "memory")
 	b := newBox(t, drive.Sh(`x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done`), func(s *specs.Spec) {
 		s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: pointer[int64](8 << 20), Swap: pointer[int64](8 << 20)}
 	})

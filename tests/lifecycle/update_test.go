@@ -157,6 +157,7 @@ func TestUpdateRefused(t *testing.T) {
 // TestUpdateAnyTime: created and paused containers have limits to change,
 // stopped ones have not.
 func TestUpdateAnyTime(t *testing.T) {
+	drive.NeedLimits(t, "pids")
 	b := newBox(t, forever).create()
 	update := func() { t.Helper(); drive.OK(t, "update", "--pids-limit", "50", b.id) }
 	update()
