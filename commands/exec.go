@@ -36,9 +36,11 @@ EXAMPLE
 			option("return once the process has started", "detach", "d"),
 			&cli.StringFlag{Name: "console-socket", Usage: "send the master side of the terminal to the AF_UNIX socket at `PATH`"},
 			&cli.StringFlag{Name: "pid-file", Usage: "write the process id to `FILE`, digits only"},
+			&cli.StringFlag{Name: "pidfd-socket", Usage: "send a pidfd of the process to the AF_UNIX socket at `PATH`"},
 			&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` file descriptors, from 3 on, to the process"},
 			listFlag{&cli.StringSliceFlag{Name: "cgroup", Usage: "put the process into the existing cgroup `[CONTROLLER[,CONTROLLER]:]PATH` below the container's"}},
 			option("in a paused container wait until it is resumed", "ignore-paused"),
+			&cli.BoolFlag{Name: "no-subreaper", Hidden: true}, // of runc, which hides it too: mocker never becomes a subreaper
 		),
 		Action: e.exec,
 	}
@@ -97,6 +99,7 @@ func (e *env) execOptions(c *cli.Context) (libcontainer.ExecOptions, error) {
 	opts := libcontainer.ExecOptions{
 		PidFile:       c.String("pid-file"),
 		ConsoleSocket: c.String("console-socket"),
+		PidfdSocket:   c.String("pidfd-socket"),
 		PreserveFDs:   c.Int("preserve-fds"),
 		IgnorePaused:  c.Bool("ignore-paused"),
 		Debugf:        e.report.debugf,

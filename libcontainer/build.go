@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
+	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
@@ -41,6 +43,9 @@ func (n *creation) birth() error {
 		return err
 	}
 	n.in, n.c.in = in, in
+	if keepsGroups(n.cfg.Annotations) {
+		in.KeepGroups()
+	}
 	h := &n.cfg.Hooks
 	n.st.Hooked = len(h.Prestart) > 0 || len(h.CreateRuntime) > 0 || len(h.CreateContainer) > 0
 	if err := n.saveInit(); err != nil {
@@ -91,8 +96,13 @@ func bear(namespaces uintptr, cg *cgroups.Cgroup) (*inside.Child, error) {
 }
 
 // attach lets the child enter its cgroup in the hierarchies that it could not
-// be born into.
-func (n *creation) attach() error { return attach(n.in, n.cgroup) }
+// be born into, and its class of service.
+func (n *creation) attach() error {
+	if err := attach(n.in, n.cgroup); err != nil {
+		return err
+	}
+	return resctrl.Attach(n.st.RDT, n.in.PID)
+}
 
 func attach(in *inside.Child, cg *cgroups.Cgroup) error {
 	files, err := cg.Tasks()
@@ -126,6 +136,35 @@ func (n *creation) namespaces() error {
 		return nil
 	}
 	return n.saveInit()
+}
+
+// delegate makes the process's user the owner of the cgroup, where it is the
+// container's to fill: in a cgroup namespace that has it mounted writable, or
+// asked for by annotation.
+func (n *creation) delegate() error {
+	if n.opts.Rootless || n.cfg.Cgroup.Delegate == "" && !n.ownsCgroup() {
+		return nil
+	}
+	var uid uint32
+	if n.cfg.Process != nil {
+		uid = n.cfg.Process.UID
+	}
+	uid, ok := n.cfg.UIDMap.Outside(uid)
+	if !ok {
+		return nil // of nobody; the process will fail for that
+	}
+	return n.cgroup.GiveTo(int(uid))
+}
+
+// ownsCgroup is the condition of config-linux.md, "Cgroup ownership".
+func (n *creation) ownsCgroup() bool {
+	if n.cfg.NewFlags()&unix.CLONE_NEWCGROUP == 0 {
+		return false
+	}
+	return slices.ContainsFunc(n.cfg.Mounts, func(m config.Mount) bool {
+		return (m.Type == "cgroup" || m.Type == "cgroup2") && m.Destination == "/sys/fs/cgroup" &&
+			(m.Set|m.RecSet)&unix.MOUNT_ATTR_RDONLY == 0
+	})
 }
 
 func (n *creation) mount() error {
@@ -243,6 +282,7 @@ func (n *creation) lookUp() error {
 	if n.cfg.Process == nil {
 		return nil
 	}
+	n.passSockets()
 	n.program.Process = n.cfg.Process
 	return lookUp(n.in, n.root.FD(), &n.program, n.opts.Debugf)
 }
@@ -250,6 +290,9 @@ func (n *creation) lookUp() error {
 // arm readies the last program; when it returns the child shares nothing
 // with this process any more.
 func (n *creation) arm() error {
+	if err := process.TakeOn(n.in, n.cfg.Traits); err != nil {
+		return err
+	}
 	if err := n.makeGate(); err != nil {
 		return err
 	}
@@ -261,7 +304,7 @@ func (n *creation) arm() error {
 			return err
 		}
 	}
-	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.PreserveFDs
+	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.Sockets.Count+n.opts.PreserveFDs
 	n.program.Nofile[0], n.program.Nofile[1] = nofile.Original()
 	n.program.Inhabited, n.program.Open = n.entered.PID != nil, os.Geteuid() != 0
 	var err error

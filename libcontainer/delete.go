@@ -11,6 +11,7 @@ import (
 
 	"github.com/mocker-runtime/mocker/hooks"
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
+	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
@@ -133,6 +134,9 @@ func (c *Container) destroy(st *state.State) error {
 		if err := cg.Destroy(); err != nil {
 			return err
 		}
+	}
+	if err := resctrl.Remove(st.RDT); err != nil {
+		return err
 	}
 	if st.Stage == state.Created || st.Hooked {
 		c.poststop(st)

@@ -31,6 +31,7 @@ var (
 type ExecOptions struct {
 	PidFile       string            // file for the pid, as decimal digits; "": none
 	ConsoleSocket string            // AF_UNIX socket that receives the terminal; "": see Process.Console
+	PidfdSocket   string            // AF_UNIX socket that receives a pidfd of the process; "": none
 	PreserveFDs   int               // fds from 3 on that the process inherits
 	IgnorePaused  bool              // in a paused container, wait until it is resumed
 	Cgroup        map[string]string // cgroups below the container's by controller; "": all controllers
@@ -59,7 +60,7 @@ type Process struct {
 // A container whose process still waits for start takes others, as with runc.
 // The container is not locked: hooks of start may call exec.
 func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error) {
-	if err := checkPreserved(opts.PreserveFDs); err != nil {
+	if err := checkPreserved(0, opts.PreserveFDs); err != nil {
 		return nil, err
 	}
 	st, err := c.dir.Load()
@@ -105,10 +106,12 @@ func (p *Process) enter(st *state.State) error {
 	if frozen && !p.opts.IgnorePaused {
 		return errPaused
 	}
-	if cg, err = cg.Below(p.opts.Cgroup); err != nil {
+	if cg, err = cg.In(st.Delegate).Below(p.opts.Cgroup); err != nil {
 		return fmt.Errorf("--cgroup: %w", err)
 	}
-	p.in, err = place{pid: p.init, pidfd: p.pidfd, cgroup: cg}.join()
+	to := placeOf(st, p.pidfd, cg)
+	to.affinity = p.last.Process.Affinity
+	p.in, err = to.join()
 	if err != nil {
 		return err
 	}
@@ -192,14 +195,27 @@ func (p *Process) Start() error {
 	// A child that has not been reaped: its pid is its own.
 	if p.child, err = unix.PidfdOpen(pid, 0); err != nil {
 		err = fmt.Errorf("open pidfd of process %d: %w", pid, err)
-	} else if p.opts.PidFile != "" {
-		err = writePidFile(p.opts.PidFile, pid)
+	} else {
+		err = p.report()
 	}
 	if err != nil {
 		_ = unix.Kill(pid, unix.SIGKILL)
 		_, _ = p.Wait()
 	}
 	return err
+}
+
+// report tells who wants to know of the process.
+func (p *Process) report() error {
+	if p.opts.PidfdSocket != "" {
+		if err := console.Pass("pidfd socket", p.opts.PidfdSocket, "setns", p.child); err != nil {
+			return err
+		}
+	}
+	if p.opts.PidFile == "" {
+		return nil
+	}
+	return writePidFile(p.opts.PidFile, p.pid)
 }
 
 // why is the reason behind an error: whatever failed, when the container has

@@ -121,7 +121,8 @@ func (pid joined) Kill() {
 // host's, and run as root with all capabilities there are, in the directory
 // that is going to be the root, as with runc.
 func (n *creation) containerHooks(ctx context.Context) error {
-	i := insider{place: place{pid: n.in.PID, pidfd: n.in.Pidfd, cgroup: n.cgroup}, keyring: n.keyringName(), label: n.st.Labels.SELinux}
+	i := insider{place: placeOf(n.st, n.in.Pidfd, n.cgroup), keyring: n.keyringName(), label: n.st.Labels.SELinux}
+	i.traits = config.Traits{} // it is a program of the host
 	i.ready = func(in *inside.Child, hook *config.Hook, last *process.Last) error {
 		own, err := in.Capget()
 		if err != nil {
@@ -158,13 +159,14 @@ func (c *Container) startHooks(st *state.State) error {
 	if err != nil {
 		return err
 	}
-	i := insider{place: place{pid: st.Init.PID, pidfd: pidfd, cgroup: cg}, label: st.Labels.SELinux}
+	i := insider{place: placeOf(st, pidfd, cg.In(st.Delegate)), label: st.Labels.SELinux}
 	if !st.NoKeyring {
 		i.keyring = keyringName(st.ID)
 	}
 	i.ready = func(in *inside.Child, hook *config.Hook, last *process.Last) error {
 		p := *st.Process
 		p.Args = []string{hook.Path}
+		p.Scheduler, p.IOPriority = nil, nil // the program's, not its hooks'
 		last.Process = &p
 		if err := findProgram(in, last, nil); err != nil {
 			return err

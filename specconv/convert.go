@@ -63,6 +63,10 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertPaths,
 		convertMountLabel,
 		convertSysctls,
+		convertNetDevices,
+		convertPersonality,
+		convertMemoryPolicy,
+		convertIntelRdt,
 		convertCgroup,
 		convertProcess,
 		checkOwners,
@@ -99,10 +103,18 @@ func resolveBundle(bundle string) (string, error) {
 }
 
 func checkAnnotations(spec *specs.Spec, _ *config.Config) error {
+	var bad problems
 	if _, ok := spec.Annotations[""]; ok {
-		return refuse("annotations", "", "a key must not be empty")
+		bad.add(refuse("annotations", "", "a key must not be empty"))
 	}
-	return nil
+	// Paths that mocker opens, now or by a command that runs elsewhere.
+	for _, key := range []string{"run.oci.hooks.stdout", "run.oci.hooks.stderr", "run.oci.pidfd_receiver"} {
+		path, given := spec.Annotations[key]
+		if given && (!filepath.IsAbs(path) || checkNUL("", path) != nil) {
+			bad.add(refuse("annotations."+key, path, "not an absolute path"))
+		}
+	}
+	return bad.err()
 }
 
 // bare takes the operation and the path off an error of package os, for

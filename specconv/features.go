@@ -35,14 +35,14 @@ func linuxFeatures() *features.Linux {
 		Capabilities: capabilityNames[:],
 		Cgroup:       &features.Cgroup{V1: yes, V2: yes, Systemd: no, SystemdUser: no, Rdma: yes},
 		Seccomp:      &features.Seccomp{Enabled: no},
-		Apparmor:     &features.Apparmor{Enabled: no},
-		Selinux:      &features.Selinux{Enabled: no},
-		IntelRdt:     &features.IntelRdt{Enabled: no, Schemata: no, Monitoring: no},
-		MemoryPolicy: nil,
+		Apparmor:     &features.Apparmor{Enabled: yes},
+		Selinux:      &features.Selinux{Enabled: yes},
+		IntelRdt:     &features.IntelRdt{Enabled: yes, Schemata: yes, Monitoring: yes},
+		MemoryPolicy: &features.MemoryPolicy{Modes: wordNames(memoryModes[:]), Flags: wordNames(memoryFlags[:])},
 		MountExtensions: &features.MountExtensions{
 			IDMap: &features.IDMap{Enabled: yes},
 		},
-		NetDevices: &features.NetDevices{Enabled: no},
+		NetDevices: &features.NetDevices{Enabled: yes},
 	}
 }
 

@@ -26,11 +26,7 @@ func convertProcess(spec *specs.Spec, cfg *config.Config) error {
 // ConvertProcess is Convert for a process alone: file is where it comes from,
 // a config.json or the path of a process.json, for errors and warnings.
 func ConvertProcess(given *specs.Process, file string) (p *config.Process, warnings []string, err error) {
-	var bad problems
-	bad.add(checkProcess(given))
 	p, warnings, err = resolveProcess(given)
-	bad.add(err)
-	err = bad.err()
 	if file == configName {
 		return p, warnings, err
 	}
@@ -50,7 +46,8 @@ func resolveProcess(given *specs.Process) (p *config.Process, warnings []string,
 	}
 	var bad problems
 	for _, convert := range []func(*specs.Process, *config.Process) error{
-		convertArgs, convertEnv, convertCwd, convertUser, convertConsole, convertRlimits, convertOOM, convertLabels,
+		convertArgs, convertEnv, convertCwd, convertUser, convertConsole, convertRlimits, convertOOM,
+		convertLabels, convertScheduler, convertIOPriority, convertAffinity,
 	} {
 		bad.add(convert(given, p))
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/cgroups"
+	devices "github.com/opencontainers/cgroups/devices/config"
 )
 
 // Config is everything libcontainer needs to know to create a container.
@@ -32,6 +33,10 @@ type Config struct {
 	Masked      []string // linux.maskedPaths, absolute
 	ReadonlySub []string // linux.readonlyPaths, absolute
 	MountLabel  string   // linux.mountLabel, the SELinux context of new file systems; "" leaves it to the policy
+
+	NetDevices []NetDevice // sorted by name
+	RDT        *RDT        // nil: resctrl is left alone
+	Traits     Traits
 
 	Cgroup  Cgroup
 	Process *Process // nil: the container can be created, not started
@@ -146,7 +151,9 @@ type Device struct {
 // Cgroup says where the container's cgroup is and what its limits are.
 type Cgroup struct {
 	Path      string             // linux.cgroupsPath; absolute from the root of each hierarchy, relative to mocker's own cgroup; "" : /mocker/<id>
-	Resources *cgroups.Resources // never nil
+	Resources *cgroups.Resources // never nil; its rules for devices are those of linux.resources.devices
+	Always    []*devices.Rule    // what every container may do with devices, after those rules
+	Delegate  string             // sub cgroup for the processes, which is the container's; "": they live in the cgroup itself
 }
 
 // Process is the container's first process.
@@ -166,6 +173,9 @@ type Process struct {
 	NoNewPrivs  bool
 	OOMScoreAdj *int
 	Labels      Labels
+	Scheduler   *Scheduler  // nil: inherited
+	IOPriority  *IOPriority // nil: inherited
+	Affinity    Affinity    // of an exec; the container's first process ignores it
 }
 
 // Labels say how the kernel's security modules confine a process; "" leaves it

@@ -39,7 +39,7 @@ type Child struct {
 	pipe        *os.File // the writing end, which closes with this process; nil: see parent
 	stack       uintptr  // an address in the child's stack
 	dead        error    // why no further call can be made
-	fixedGroups bool     // its user namespace denies setgroups(2)
+	fixedGroups bool     // see FixedGroups
 	reaped      bool
 	closed      bool // the region is unmapped; only its address is left
 	status      unix.WaitStatus
@@ -97,6 +97,8 @@ func birthError(b Birth, errno unix.Errno) error {
 		return fmt.Errorf("clone3: %w: mocker needs Linux 5.14 or newer, and a sandbox that lets clone3 through", errno)
 	case (errno == unix.EACCES || errno == unix.EBUSY) && b.CgroupFD >= 0:
 		return fmt.Errorf("clone3 into the cgroup: %w", errno)
+	case errno == unix.EAGAIN && b.CgroupFD >= 0:
+		return fmt.Errorf("clone3 into the cgroup: %w: a limit of processes is reached (pids.max of the cgroup or of one above, or RLIMIT_NPROC)", errno)
 	case errno == unix.EPERM:
 		return fmt.Errorf("clone3 with new namespaces (flags %#x): %w: it takes CAP_SYS_ADMIN, or a user namespace", b.Namespaces, errno)
 	case errno == unix.ENOSPC || errno == unix.EUSERS:

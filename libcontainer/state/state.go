@@ -60,8 +60,12 @@ type State struct {
 	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"` // (*cgroups.Cgroup).Paths
 
 	CgroupsFound []string        `json:"cgroupsFound,omitempty"` // (*cgroups.Cgroup).Found
-	Limits       json.RawMessage `json:"limits,omitempty"`       // cgroups.Resources; raw, for they are long and only update reads them
+	Delegate     string          `json:"delegate,omitempty"`     // config.Cgroup.Delegate
+	Limits       json.RawMessage `json:"limits,omitempty"`       // cgroups.Resources and more; raw, for they are long and only update reads them
 	Hooks        config.Hooks    `json:"hooks"`                  // those that run after create
+
+	RDT    *config.RDTGroup `json:"rdt,omitempty"` // its class of service; nil: none
+	Traits config.Traits    `json:"traits"`        // of its processes, those of exec too
 
 	// Process is what startContainer hooks run as; nil if there are none.
 	Process *config.Process `json:"process,omitempty"`
