@@ -100,7 +100,8 @@ func (r *Root) configure(fs int, data []string) error {
 }
 
 // shorten gives an overlay with a long list of layers one layer at a time,
-// where the kernel can (6.7), and says whether an option is still too long.
+// where the kernel can (6.7), and says whether an option is still too long, or
+// has a comma, which older kernels do not take from fsconfig(2).
 func (r *Root) shorten(fstype string, data []string) (short []string, long bool) {
 	for _, option := range data {
 		key, value, _ := strings.Cut(option, "=")
@@ -112,7 +113,7 @@ func (r *Root) shorten(fstype string, data []string) (short []string, long bool)
 	}
 	tooLong := func(option string) bool {
 		_, value, _ := strings.Cut(option, "=")
-		return len(value) > maxOption
+		return len(value) > maxOption || fstype == "overlay" && strings.Contains(value, ",") && !r.takesLayers()
 	}
 	if slices.ContainsFunc(short, tooLong) {
 		return data, true
@@ -120,14 +121,15 @@ func (r *Root) shorten(fstype string, data []string) (short []string, long bool)
 	return short, false
 }
 
-// takesLayers asks the kernel for the option "lowerdir+".
+// takesLayers asks the kernel for the option "lowerdir+". One that takes any
+// option at all is older, and looks at them later.
 func (r *Root) takesLayers() bool {
 	fs, err := r.in.Fsopen("overlay")
 	if err != nil {
 		return false
 	}
 	defer unix.Close(fs)
-	return r.in.FsconfigString(fs, "lowerdir+", "/") == nil
+	return r.in.FsconfigString(fs, "lowerdir+", "/") == nil && r.in.FsconfigString(fs, "no-such-option", "/") != nil
 }
 
 // layers splits the value of lowerdir: "/a:/b::/data" are two layers and one

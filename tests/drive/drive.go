@@ -126,6 +126,33 @@ func Patience(d time.Duration) time.Duration {
 	return d
 }
 
+// NeedKernel skips a test of what only a newer Linux has.
+func NeedKernel(t testing.TB, major, minor int) {
+	t.Helper()
+	if m, n := Kernel(t); m < major || m == major && n < minor {
+		t.Skipf("needs Linux %d.%d or newer: this is %d.%d", major, minor, m, n)
+	}
+}
+
+// Kernel is the version of Linux.
+func Kernel(t testing.TB) (major, minor int) {
+	t.Helper()
+	if _, err := fmt.Sscanf(Release(t), "%d.%d", &major, &minor); err != nil {
+		t.Fatalf("version of Linux: %v", err)
+	}
+	return major, minor
+}
+
+// Release is what uname -r prints.
+func Release(t testing.TB) string {
+	t.Helper()
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		t.Fatal(err)
+	}
+	return unix.ByteSliceToString(uts.Release[:])
+}
+
 // NeedRoot skips a test that only root can run.
 func NeedRoot(t testing.TB) {
 	t.Helper()
