@@ -46,6 +46,8 @@ func (p place) join() (*inside.Child, error) {
 		err = fmt.Errorf("attach to cgroup: %w", err)
 	} else if err = namespaces.JoinProcess(in, p.pidfd, flags); err != nil {
 		err = fmt.Errorf("namespaces: %w", err)
+	} else if flags&unix.CLONE_NEWNS == 0 {
+		err = p.changeRoot(in)
 	}
 	if err != nil {
 		in.Kill()
@@ -53,6 +55,21 @@ func (p place) join() (*inside.Child, error) {
 		return nil, err
 	}
 	return in, nil
+}
+
+// changeRoot gives a joiner the root of a container that has the mount
+// namespace of mocker: no namespace does it there.
+func (p place) changeRoot(in *inside.Child) error {
+	path := fmt.Sprintf("/proc/%d/root", p.pid)
+	root, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	defer unix.Close(root)
+	if err := in.Fchdir(root, path); err != nil {
+		return err
+	}
+	return in.Chroot(".")
 }
 
 // lookUp is findProgram, and completes the environment from the container's

@@ -41,8 +41,13 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		Bundle:      dir,
 		Annotations: maps.Clone(spec.Annotations),
 	}
-	// Namespaces come before everything that depends on them, and they are
-	// what proves that spec.Linux is there.
+	if spec.Linux == nil {
+		given := spec
+		spec = new(specs.Spec)
+		*spec = *given
+		spec.Linux = new(specs.Linux)
+	}
+	// Namespaces come before everything that depends on them.
 	parts := []func(*specs.Spec, *config.Config) error{
 		checkVersion,
 		checkSupported,

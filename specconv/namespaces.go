@@ -33,10 +33,7 @@ var namespaceKinds = [...]namespaceKind{
 
 func convertNamespaces(spec *specs.Spec, cfg *config.Config) error {
 	const list = "linux.namespaces"
-	var given []specs.LinuxNamespace
-	if spec.Linux != nil {
-		given = spec.Linux.Namespaces
-	}
+	given := spec.Linux.Namespaces
 	var found [len(namespaceKinds)]*specs.LinuxNamespace
 	for i := range given {
 		k, err := checkNamespace(item(list, i), &given[i])
@@ -54,9 +51,8 @@ func convertNamespaces(spec *specs.Spec, cfg *config.Config) error {
 			cfg.Namespaces = append(cfg.Namespaces, config.Namespace{Flag: kind.flag, Type: string(kind.name), Path: ns.Path})
 		}
 	}
-	// Without one, pivot_root would change the root of the host.
-	if !cfg.Has(unix.CLONE_NEWNS) {
-		return fmt.Errorf("config.json: %s: a mount namespace is required", list)
+	if cfg.Has(unix.CLONE_NEWUSER) && !cfg.Has(unix.CLONE_NEWNS) {
+		return fmt.Errorf("config.json: %s: a user namespace needs a mount namespace beside it: in the host's it may not mount anything", list)
 	}
 	return checkJoined(list, given)
 }

@@ -57,6 +57,7 @@ type State struct {
 	Init    Proc `json:"init"`    // zero until it has been born
 
 	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"` // (*cgroups.Cgroup).Paths
+	Mounts      []uint64          `json:"mounts,omitempty"`      // ids of those on Rootfs, where delete has to take them away
 	Limits      json.RawMessage   `json:"limits,omitempty"`      // cgroups.Resources; raw, for they are long and only update reads them
 	Hooks       config.Hooks      `json:"hooks"`                 // those that run after create
 

@@ -128,14 +128,14 @@ func TestCombinations(t *testing.T) {
 
 // The combinations that cannot be, and what mocker says to them.
 const (
-	noMount      = "config.json: linux.namespaces: a mount namespace is required"
+	noMount      = "config.json: linux.namespaces: a user namespace needs a mount namespace beside it: in the host's it may not mount anything"
 	foreignMount = "the container's user namespace does not own its mount namespace"
 )
 
 func legalError(c choice, err string) bool {
 	switch c.of(specs.MountNamespace) {
 	case host:
-		return err == noMount
+		return c.of(specs.UserNamespace) != host && err == noMount
 	case joined:
 		// Who may not mount in it cannot make a container in it.
 		return c.of(specs.UserNamespace) == fresh && strings.Contains(err, foreignMount)
