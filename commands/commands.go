@@ -196,6 +196,8 @@ func (e *env) verbs() []*cli.Command {
 		e.pauseVerb(),
 		e.resumeVerb(),
 		e.deleteVerb(),
+		e.completionVerb(),
+		e.completeVerb(),
 		e.hookVerb(),
 		e.helpVerb(),
 	}

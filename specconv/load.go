@@ -16,6 +16,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/lazyjson"
 )
 
 // configName is the file of a bundle that describes the container (bundle.md).
@@ -105,7 +107,7 @@ func decode(data []byte, to any) error {
 	if i := invalidUTF8(data); i >= 0 {
 		return fmt.Errorf("%s: not UTF-8", position(data, i))
 	}
-	err := json.Unmarshal(data, to)
+	err := lazyjson.Unmarshal(data, to)
 	var syntax *json.SyntaxError
 	var typ *json.UnmarshalTypeError
 	switch {
