@@ -71,6 +71,7 @@ test: lint build $(SUITE) ## run all tests (needs root); the last line counts th
 		echo 'the race detector needs gcc, which is not here: nothing was run under it'; \
 	fi; \
 	exit $$status; } | tee dist/results/$(PLACE).json | dist/report
+	@dist/report -covered docs/spec-coverage.md dist/results/$(PLACE).json
 
 # With RUNTIME=runc it tests runc; with RECORD=1 what comes of it is recorded.
 .PHONY: conformance
@@ -100,6 +101,11 @@ vm-shell: ## open a shell in that machine
 table: ## compare the results of the tests on all kinds of machines
 	@go build -o dist/report ./tests/report
 	@dist/report -table dist/results/*.json
+
+.PHONY: coverage
+coverage: ## write docs/spec-coverage.md from the results of the tests
+	@go build -o dist/report ./tests/report
+	@dist/report -coverage docs/spec-coverage.md dist/results/*.json
 
 .PHONY: lint
 lint: $(LINTER) ## check the source with go vet and the pinned linter

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -208,6 +209,32 @@ func (s *run) deleteAll(t *testing.T, root string) {
 	}
 }
 
+// shown is what programs show that hold all that they check.
+var shown = map[string][]string{
+	"config_updates_without_affect": {"create: later changes of config.json have no effect"},
+	"create":                        {"create: an id that is in use is an error and changes nothing"},
+	"delete_only_create_resources":  {"delete: removes what create has made, and nothing else"},
+	"hostname":                      {"hostname"},
+	"kill":                          {"kill: sends the signal"},
+	"kill_no_effect":                {"kill: an error for a container that neither runs nor is created, without effect"},
+	"linux_cgroups_cpus":            {"linux.resources.cpu.shares", "linux.resources.cpu.quota", "linux.resources.cpu.period", "linux.resources.cpu.cpus", "linux.resources.cpu.mems"},
+	"linux_devices":                 {"linux.devices"},
+	"linux_masked_paths":            {"linux.maskedPaths"},
+	"linux_ns_itype":                {"linux.namespaces.type"},
+	"linux_ns_nopath":               {"linux.namespaces.type"},
+	"linux_ns_path":                 {"linux.namespaces.path"},
+	"linux_readonly_paths":          {"linux.readonlyPaths"},
+	"linux_rootfs_propagation":      {"linux.rootfsPropagation"},
+	"linux_sysctl":                  {"linux.sysctl"},
+	"linux_uid_mappings":            {"linux.uidMappings", "linux.gidMappings"},
+	"mounts":                        {"mounts.destination", "mounts.type", "mounts.source", "mounts.options"},
+	"process":                       {"process.args", "process.cwd", "process.env"},
+	"process_oom_score_adj":         {"process.oomScoreAdj"},
+	"process_user":                  {"process.user.uid", "process.user.gid", "process.user.additionalGids"},
+	"root_readonly_true":            {"root.readonly"},
+	"state":                         {"state: gives the state of a container", "state: an error for a container that does not exist"},
+}
+
 // compare fails the test if mocker does not do as is recorded: worse, or
 // better though the machine is not better.
 func (s *run) compare(t *testing.T, name string, recorded outcome, why reason) {
@@ -219,6 +246,9 @@ func (s *run) compare(t *testing.T, name string, recorded outcome, why reason) {
 	}
 	for _, text := range worse {
 		t.Error("worse than recorded:", text)
+	}
+	if recorded.Status == pass {
+		coverage.Shows(t, shown[name]...)
 	}
 	if why.Races || why.Lacks != "" && has[why.Lacks]() {
 		return

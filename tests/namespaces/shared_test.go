@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -25,6 +26,7 @@ func withoutMount(s *specs.Spec) {
 // has its root and its mounts all the same, so have exec and hooks in it, and
 // nothing is left of them.
 func TestHostsMountNamespace(t *testing.T) {
+	coverage.Shows(t, "linux.namespaces.type")
 	drive.MockersOwn(t, "leaves its mounts behind, and runs exec in the host's root")
 	bundle := drive.Bundle(t, edits(withoutMount, func(s *specs.Spec) {
 		s.Process.Args = []string{"sh", "-c", "cat /mark; until [ -e /tmp/go ]; do sleep 0.01; done; touch /ro 2>/dev/null || echo read-only"}

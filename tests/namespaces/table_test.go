@@ -12,6 +12,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -85,6 +86,9 @@ func cells() []cell {
 // TestCombinations makes a container of each combination, once, and compares
 // what came of it with the table.
 func TestCombinations(t *testing.T) {
+	coverage.Shows(t, "linux.namespaces", "linux.namespaces.type=pid", "linux.namespaces.type=network",
+		"linux.namespaces.type=mount", "linux.namespaces.type=ipc", "linux.namespaces.type=uts", "linux.namespaces.type=user",
+		"linux.namespaces.type=cgroup", "linux.namespaces.type=time")
 	before := drive.TakeSnapshot(t)
 	w := newWorld(t)
 	var all []choice
