@@ -58,12 +58,21 @@ type State struct {
 	Init    Proc `json:"init"`    // zero until it has been born
 
 	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"` // (*cgroups.Cgroup).Paths
-	Mounts      []uint64          `json:"mounts,omitempty"`      // ids of those on Rootfs, where delete has to take them away
-	Limits      json.RawMessage   `json:"limits,omitempty"`      // cgroups.Resources; raw, for they are long and only update reads them
-	Hooks       config.Hooks      `json:"hooks"`                 // those that run after create
+
+	CgroupsFound []string        `json:"cgroupsFound,omitempty"` // (*cgroups.Cgroup).Found
+	Mounts       []uint64        `json:"mounts,omitempty"`       // ids of those on Rootfs, where delete has to take them away
+	Limits       json.RawMessage `json:"limits,omitempty"`       // cgroups.Resources; raw, for they are long and only update reads them
+	Hooks        config.Hooks    `json:"hooks"`                  // those that run after create
+
+	RDT    *config.RDTGroup `json:"rdt,omitempty"` // its class of service; nil: none
+	Traits config.Traits    `json:"traits"`        // of its processes, those of exec too
 
 	// Process is what startContainer hooks run as; nil if there are none.
 	Process *config.Process `json:"process,omitempty"`
+
+	// Labels are those of the container's process: exec's where it says nothing
+	// else.
+	Labels config.Labels `json:"labels"`
 
 	Hooked    bool `json:"hooked,omitempty"`    // hooks of create have begun to run: poststop hooks are owed
 	SharedPID bool `json:"sharedPid,omitempty"` // no pid namespace of its own: its processes do not end with the first
