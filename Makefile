@@ -14,6 +14,7 @@ DESTDIR ?=
 TAGS := -tags=urfave_cli_no_docs
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 LINTER := dist/golangci-lint
+SUITE := dist/conformance/runtimetest
 
 # command=package of what the targets need besides Go, make and git.
 NEED_DEMO := busybox=busybox-static iptables ip=iproute2
@@ -53,7 +54,7 @@ demo: build ## watch a container being born, live and go (needs root)
 # Tests in tests/ drive the built binary and compare the machine before and
 # after: one package at a time, and nothing else beside them.
 .PHONY: test
-test: lint build ## run all tests (needs root); the last line counts them
+test: lint build $(SUITE) ## run all tests (needs root); the last line counts them
 	@scripts/need.sh $(NEED_TEST)
 	@scripts/rootfs.sh
 	@mkdir -p dist/results && go build -o dist/report ./tests/report
@@ -62,6 +63,8 @@ test: lint build ## run all tests (needs root); the last line counts them
 	go test -json -count=1 -timeout 20m $(TAGS) $$(go list $(TAGS) ./... | grep -v /tests/) || status=1; \
 	echo '# black box'; \
 	go test -json -count=1 -p 1 -timeout 20m $(TAGS) ./tests/... || status=1; \
+	echo '# conformance'; \
+	(cd tests/conformance && MOCKER=$(CURDIR)/mocker go test -json -count=1 -parallel 4 -timeout 20m $(TAGS)) || status=1; \
 	if command -v gcc >/dev/null; then \
 		echo '# race detector'; \
 		CGO_ENABLED=1 go test -json -count=1 -race -timeout 20m $(TAGS) $(RACE) || status=1; \
@@ -69,6 +72,23 @@ test: lint build ## run all tests (needs root); the last line counts them
 		echo 'the race detector needs gcc, which is not here: nothing was run under it'; \
 	fi; \
 	exit $$status; } | tee dist/results/$(PLACE).json | dist/report
+	@dist/report -covered docs/spec-coverage.md dist/results/$(PLACE).json
+
+# With RUNTIME=runc it tests runc; with RECORD=1 what comes of it is recorded.
+.PHONY: conformance
+conformance: build $(SUITE) ## run the OCI's validation suite (needs root)
+	@scripts/need.sh $(NEED_DEMO)
+	@go build -o dist/report ./tests/report
+	@cd tests/conformance && MOCKER=$(CURDIR)/mocker go test -json -count=1 -parallel 4 -timeout 20m $(TAGS) | ../../dist/report
+
+# Built from the module cache, as tests/conformance/go.mod pins it: a program
+# for each part of the specification, and the root file system that they use.
+$(SUITE): tests/conformance/go.mod
+	@echo "building the validation suite pinned in tests/conformance/go.mod (once)"
+	@mkdir -p $(@D)
+	@cd tests/conformance && go build -trimpath -ldflags '-s -w' -o ../../$(@D)/ tool
+	@cd tests/conformance && cp --no-preserve=mode "$$(go list -m -f '{{.Dir}}' github.com/opencontainers/runtime-tools)"/rootfs-*.tar.gz ../../$(@D)/
+	@touch $@
 
 # What makes or finds cgroups, in the cgroup v2 tree of a hybrid machine as if
 # there were no other: it has no controllers, but every kernel feature that this
@@ -114,10 +134,16 @@ table: ## compare the results of the tests on all kinds of machines
 	@go build -o dist/report ./tests/report
 	@dist/report -table dist/results/*.json
 
+.PHONY: coverage
+coverage: ## write docs/spec-coverage.md from the results of the tests
+	@go build -o dist/report ./tests/report
+	@dist/report -coverage docs/spec-coverage.md dist/results/*.json
+
 .PHONY: lint
 lint: $(LINTER) ## check the source with go vet and the pinned linter
 	go vet $(TAGS) ./...
 	$(LINTER) run
+	cd tests/conformance && go vet $(TAGS) ./... && ../../$(LINTER) run
 
 # Its own module: what the linter depends on is no dependency of mocker.
 $(LINTER): tools/go.mod

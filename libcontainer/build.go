@@ -172,7 +172,11 @@ func (n *creation) mount() error {
 	for _, h := range n.cgroup.Hierarchies() {
 		dirs = append(dirs, rootfs.CgroupDir{Name: h.Name, Dir: h.Dir, Links: h.Links})
 	}
-	root, err := rootfs.New(n.in, n.cfg, rootfs.Host{Cgroups: dirs, PIDNS: n.entered.PID})
+	mounting := func(ids []uint64) error {
+		n.st.Mounts = ids
+		return n.c.dir.Save(n.st)
+	}
+	root, err := rootfs.New(n.in, n.cfg, rootfs.Host{Cgroups: dirs, PIDNS: n.entered.PID, Mounting: mounting})
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ type State struct {
 	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"` // (*cgroups.Cgroup).Paths
 
 	CgroupsFound []string        `json:"cgroupsFound,omitempty"` // (*cgroups.Cgroup).Found
+	Mounts       []uint64        `json:"mounts,omitempty"`       // ids of those on Rootfs, where delete has to take them away
 	Delegate     string          `json:"delegate,omitempty"`     // config.Cgroup.Delegate
 	Limits       json.RawMessage `json:"limits,omitempty"`       // cgroups.Resources and more; raw, for they are long and only update reads them
 	Hooks        config.Hooks    `json:"hooks"`                  // those that run after create

@@ -228,9 +228,9 @@ func configs() []row {
 			`config.json: linux.namespaces[5].type: "pid": given twice`, func(s *specs.Spec) {
 				s.Linux.Namespaces = append(five(s), specs.LinuxNamespace{Type: specs.PIDNamespace})
 			}),
-		one("no mount namespace",
-			"config.json: linux.namespaces: a mount namespace is required", func(s *specs.Spec) {
-				s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.PIDNamespace}}
+		one("a user namespace without a mount namespace",
+			"config.json: linux.namespaces: a user namespace needs a mount namespace beside it: in the host's it may not mount anything", func(s *specs.Spec) {
+				s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.PIDNamespace}, {Type: specs.UserNamespace}}
 				s.Hostname = ""
 			}),
 		one("a hostname and no uts namespace",
@@ -250,8 +250,8 @@ func configs() []row {
 		one("a mount without a type",
 			"config.json: mounts[7].type: missing", func(s *specs.Spec) { s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt"}) }),
 		one("a bind mount with an option of a file system",
-			`config.json: mounts[7].options[1]: "size=1m": a bind mount takes no file system options`, func(s *specs.Spec) {
-				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind", "size=1m"}})
+			`config.json: mounts[7].options[1]: "uid=7": a bind mount takes no file system options`, func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind", "uid=7"}})
 			}),
 		one("an id-mapped mount without maps",
 			`config.json: mounts[7].options: an id-mapped mount needs uidMappings and gidMappings, or a user namespace in linux.namespaces to take them from`, func(s *specs.Spec) {
