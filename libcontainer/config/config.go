@@ -163,6 +163,7 @@ type Process struct {
 	Caps        Capabilities
 	Rlimits     []Rlimit
 	NoNewPrivs  bool
+	Seccomp     *Seccomp // nil: no filter
 	OOMScoreAdj *int
 }
 

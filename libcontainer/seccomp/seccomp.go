@@ -1,0 +1,2 @@
+// Package seccomp compiles linux.seccomp to a classic BPF program.
+package seccomp
