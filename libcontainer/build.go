@@ -19,6 +19,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
+	"github.com/mocker-runtime/mocker/libcontainer/rights"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
@@ -248,7 +249,7 @@ func (n *creation) openConsole() error {
 	if n.opts.ConsoleSocket == "" {
 		return nil
 	}
-	if err := console.Send(n.opts.ConsoleSocket, master); err != nil {
+	if err := sendTerminal(n.opts.ConsoleSocket, master); err != nil {
 		return err
 	}
 	n.c.console = nil
@@ -266,6 +267,12 @@ func giveTerminal(in *inside.Child, p *config.Process, master, slave *os.File) e
 		return fmt.Errorf("give the terminal to user %d: %w", p.UID, err)
 	}
 	return nil
+}
+
+// sendTerminal passes the master of a pty to who listens on a console socket,
+// with the name of the file and nothing else.
+func sendTerminal(socket string, master *os.File) error {
+	return rights.Send("console socket", socket, []byte(master.Name()), master)
 }
 
 func (n *creation) names() error {

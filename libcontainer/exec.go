@@ -10,7 +10,6 @@ import (
 
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/config"
-	"github.com/mocker-runtime/mocker/libcontainer/console"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
@@ -171,7 +170,7 @@ func (p *Process) terminal(root int, uids config.IDMap) error {
 		return nil
 	}
 	p.console = nil
-	return errors.Join(console.Send(p.opts.ConsoleSocket, master), master.Close())
+	return errors.Join(sendTerminal(p.opts.ConsoleSocket, master), master.Close())
 }
 
 // Start lets the process execute its program, and returns when it has.

@@ -1,6 +1,6 @@
-// Package console is the host's side of a container's terminal: it passes
-// the master of the pty on (create --console-socket) or connects it with the
-// terminal that mocker itself has been started from (run).
+// Package console is the host's side of a container's terminal: it gives it a
+// size, and connects the master of the pty with the terminal that mocker itself
+// has been started from (run).
 //
 // It makes no pty and knows nothing of the container's side: the slave, its
 // place as /dev/console and the controlling terminal belong to rootfs and
@@ -8,64 +8,11 @@
 package console
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// sendTimeout bounds the wait for whoever listens on a console socket.
-const sendTimeout = 10 * time.Second
-
-// maxSocketPath is the length of sun_path without its final NUL, unix(7).
-const maxSocketPath = 107
-
-// Send passes the master of a pty to the listener on an AF_UNIX stream
-// socket: one message that carries the descriptor (SCM_RIGHTS) and, as its
-// data, the name of the file and nothing else.
-func Send(socket string, master *os.File) error {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("connect to console socket %s: %w", socket, err)
-	}
-	defer unix.Close(fd)
-	limit := unix.NsecToTimeval(sendTimeout.Nanoseconds())
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
-		return fmt.Errorf("connect to console socket %s: %w", socket, err)
-	}
-	if err := connect(fd, socket); err != nil {
-		return fmt.Errorf("connect to console socket %s: %w", socket, err)
-	}
-	return withFD(master, func(pty int) error {
-		rights := unix.UnixRights(pty)
-		if err := retry(func() error { return unix.Sendmsg(fd, []byte(master.Name()), rights, nil, unix.MSG_NOSIGNAL) }); err != nil {
-			return fmt.Errorf("send terminal to console socket %s: %w", socket, err)
-		}
-		return nil
-	})
-}
-
-// connect reaches a socket whose path is too long for its address through a
-// descriptor of its directory, as engines do.
-func connect(fd int, socket string) error {
-	path := socket
-	if len(path) > maxSocketPath {
-		dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(dir)
-		path = "/proc/self/fd/" + strconv.Itoa(dir) + "/" + filepath.Base(path)
-		if len(path) > maxSocketPath {
-			return unix.ENAMETOOLONG
-		}
-	}
-	return retry(func() error { return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) })
-}
 
 // IsTerminal reports whether a file is a terminal.
 func IsTerminal(f *os.File) bool {
@@ -110,12 +57,4 @@ func withFD(f *os.File, do func(fd int) error) error {
 		return fmt.Errorf("use %s: %w", f.Name(), err)
 	}
 	return inner
-}
-
-func retry(do func() error) error {
-	for {
-		if err := do(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
 }

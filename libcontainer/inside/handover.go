@@ -50,7 +50,7 @@ func (in *Child) MoveIn(before, after func(*Program)) error {
 	p := in.NewProgram()
 	in.region.tid = 0
 	before(p)
-	p.addClone("move into the pid namespace", 0)
+	p.addOldClone("into the pid namespace", 0)
 	after(p)
 	if err := p.forget(); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (in *Child) WatchPipe() error {
 
 // runCopy has the child execute a program in which it hands over to a copy.
 func (in *Child) runCopy(p *Program) error {
-	if err := p.Post(); err != nil {
+	if err := p.post(true); err != nil {
 		return err
 	}
 	if err := in.awaitCopy(p); err != nil {
@@ -118,14 +118,27 @@ func (p *Program) addClone(name string, flags uintptr) {
 	p.Add(name, fmt.Sprintf("clone3 %#x", flags), sysClone3, unsafe.Pointer(&r.clone), unsafe.Sizeof(r.clone))
 }
 
+// addOldClone is addClone by clone(2): where a seccomp filter is loaded
+// already, it allows that one and not clone3, whose flags it cannot see.
+func (p *Program) addOldClone(name string, flags uintptr) {
+	if p.in.dead != nil {
+		p.fail(p.in.dead)
+		return
+	}
+	p.Add("clone", name, unix.SYS_CLONE, flags|unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID, nil, unsafe.Pointer(&p.in.region.tid))
+}
+
 // awaitCopy waits for the end of a program in which the child hands over to a
 // copy: the child's own end is part of it.
 func (in *Child) awaitCopy(p *Program) error {
-	r := in.region
+	r, begin := in.region, in.clock()
 	for {
 		done := atomic.LoadUint32(&r.finished)
 		if done == r.posted {
 			break
+		}
+		if tooLong(begin) {
+			return p.died(errUnanswered)
 		}
 		in.sleep(done)
 		pid := int(atomic.LoadInt32(&r.tid))
@@ -157,12 +170,18 @@ func gone(pid int) bool {
 // lives there: the pid is used only if the kernel says that it is a child of
 // this process, and the failure that is read back once is checked to be a
 // call of this program.
-func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, err error) {
+//
+// born, if not nil, is told the pid of the copy while that may still wait in a
+// call which a seccomp filter asks about. An error of it ends the copy.
+func (in *Child) Become(before, after func(*Program), born func(pid int) error) (pid int, err error) {
 	p := in.NewProgram()
 	in.region.tid = 0
 	before(p)
 	first := len(p.calls)
-	p.addClone("join", unix.CLONE_VFORK)
+	p.addOldClone("join", unix.CLONE_VFORK)
+	if born != nil {
+		p.listened = len(p.calls)
+	}
 	after(p)
 	p.Epilogue()
 	p.Add("exit_group", "", unix.SYS_EXIT_GROUP, 255)
@@ -171,6 +190,13 @@ func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, e
 	}
 	if err := p.Post(); err != nil {
 		return 0, err
+	}
+	if born != nil {
+		if err := in.tell(born); err != nil {
+			in.Kill()
+			in.endCopy(int(atomic.LoadInt32(&in.region.tid)))
+			return 0, err
+		}
 	}
 	status, err := in.Wait()
 	if err != nil {
@@ -187,6 +213,33 @@ func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, e
 		return 0, callError(p.calls[i], unix.Errno(failed.errno))
 	}
 	return 0, fmt.Errorf("the process that joins the container %w", howEnded(status))
+}
+
+// tell waits until the copy of a Become is there and tells of it; then until
+// the copy has executed its program, or the child has ended without one.
+func (in *Child) tell(born func(pid int) error) error {
+	begin, told := time.Now(), false
+	for wait := time.Duration(0); !in.ended(wait); wait = min(wait+time.Millisecond, lookAfter) {
+		if tooLong(begin) {
+			return errUnanswered
+		}
+		pid := int(atomic.LoadInt32(&in.region.tid))
+		if told || pid == 0 {
+			continue
+		}
+		if err := ownChild(pid); err != nil {
+			return err
+		}
+		if err := born(pid); err != nil {
+			return err
+		}
+		told = true
+	}
+	pid := int(atomic.LoadInt32(&in.region.tid))
+	if told || pid == 0 || in.region.failed.slot != 0 || ownChild(pid) != nil {
+		return nil // what is wrong is the caller's to find
+	}
+	return born(pid)
 }
 
 // forget takes out of the region what earlier programs have left in it: the

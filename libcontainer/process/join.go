@@ -21,30 +21,42 @@ import (
 // to do what a stranger may watch.
 func Join(in *inside.Child, last Last) (pid int, err error) {
 	last.Joins = true
-	if err := letGo(in, last, nil); err != nil {
-		return 0, err
+	if last.filtersEarly() {
+		return joinFiltered(in, last)
 	}
-	if err := setRlimits(in.PID, last); err != nil {
+	if err := letGo(in, last, nil); err != nil {
 		return 0, err
 	}
 	pid, err = in.Become(func(p *inside.Program) {
 		p.Add("close", "pidfd of mocker", unix.SYS_CLOSE, in.ParentFD())
 		becomeUser(p, in, last.Process)
-		// A change of ids makes it what fs.suid_dumpable says.
-		p.Add("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+		hide(p)
 	}, func(p *inside.Program) {
-		p.Add("setsid", "", unix.SYS_SETSID)
-		if last.Terminal != nil {
-			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
-		}
-		if last.Mortal {
-			p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
-		}
+		startSession(p, last)
 		limitProcesses(p, last.Process.Rlimits)
 		p.Add("rt_sigprocmask", "none", unix.SYS_RT_SIGPROCMASK, sigSetmask, make([]byte, 8), nil, 8)
+		loadFilter(p, last)
 		p.Add("exec", last.Path, unix.SYS_EXECVE, last.Path, last.Process.Args, last.Env)
-	})
+	}, nil)
 	return pid, Explain(err)
+}
+
+// hide undoes what a change of ids has done: after it the process is what
+// fs.suid_dumpable says.
+func hide(p *inside.Program) {
+	p.Add("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+}
+
+// startSession makes the copy the leader of a session, and the terminal its
+// own.
+func startSession(p *inside.Program, last Last) {
+	p.Add("setsid", "", unix.SYS_SETSID)
+	if last.Terminal != nil {
+		p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
+	}
+	if last.Mortal {
+		p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+	}
 }
 
 // limitProcesses sets RLIMIT_NPROC in the copy: the child counts as a process
