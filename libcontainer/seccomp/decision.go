@@ -1,0 +1,256 @@
+package seccomp
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
+
+// Offsets into struct seccomp_data (linux/seccomp.h): int nr, u32 arch, u64
+// instruction_pointer, u64 args[6]. Both kinds of machines are little-endian.
+const (
+	offNumber = 0
+	offArch   = 4
+	offArgs   = 16
+)
+
+func offLow(arg int) uint32  { return uint32(offArgs + 8*arg) }
+func offHigh(arg int) uint32 { return offLow(arg) + 4 }
+
+// decision is what to do at one point of the program. One of these:
+//   - nothing but an answer: ranges and chain are empty;
+//   - a search for the range in which a word lies;
+//   - a chain of rules, with an answer for calls that none of them matches.
+//
+// Equal decisions about numbers are the same pointer, so that ranges next to
+// each other can be merged and instructions are written once.
+type decision struct {
+	answer uint32
+
+	word   uint32 // offset into seccomp_data
+	ranges []span
+
+	chain []*rule
+	wide  bool // the chain compares 64 bits
+
+	label int // where the program has it; see program.go
+}
+
+// span is a range of a word's values: from here to the next span, or to the
+// end.
+type span struct {
+	from uint32
+	then *decision
+}
+
+// root is a decision for each architecture, by seccomp_data.arch; the
+// machine's own first.
+type root []branch
+
+type branch struct {
+	audit uint32
+	then  *decision
+}
+
+func (p *profile) decide(native abi, others []abi) (root, error) {
+	d := &decider{profile: p, plain: map[uint32]*decision{}, ruled: map[string]*decision{}}
+	spans, err := d.spans(native)
+	if err != nil {
+		return nil, err
+	}
+	result := root{{native.audit(), nil}}
+	for _, other := range others {
+		more, err := d.spans(other)
+		if err != nil {
+			return nil, err
+		}
+		if other == x32 {
+			spans = append(spans, more...)
+			continue
+		}
+		result = append(result, branch{other.audit(), &decision{word: offNumber, ranges: more}})
+	}
+	if native == amd64 && !slices.Contains(others, x32) {
+		// As libseccomp does it: -1 is no call of x32 but what a tracer writes
+		// to skip one.
+		spans = append(spans, span{x32Bit, d.answer(retKill)}, span{0xffffffff, d.answer(p.standard)})
+	}
+	result[0].then = &decision{word: offNumber, ranges: merge(spans)}
+	return result, nil
+}
+
+// decider keeps what was decided, for equal decisions to be one.
+type decider struct {
+	*profile
+	plain map[uint32]*decision // by answer
+	ruled map[string]*decision // by the rules, and whether they compare 64 bits
+	rules int                  // in all of ruled
+}
+
+func (d *decider) answer(ret uint32) *decision {
+	if d.plain[ret] == nil {
+		d.plain[ret] = &decision{answer: ret}
+	}
+	return d.plain[ret]
+}
+
+// spans are what is decided about all numbers of one ABI.
+func (d *decider) spans(a abi) ([]span, error) {
+	var base uint32
+	if a == x32 {
+		base = x32Bit
+	}
+	standard := d.answer(d.standard)
+	spans := []span{{base, standard}}
+	list := d.list(a)
+	if len(list) == 0 {
+		return spans, nil
+	}
+	next := base
+	for at := 0; at < len(list); {
+		end := at + 1
+		for end < len(list) && list[end].number == list[at].number {
+			end++
+		}
+		then, err := d.rulesFor(list[at:end], a.wide())
+		if err != nil {
+			return nil, err
+		}
+		number := base + list[at].number
+		if number > next {
+			spans = append(spans, span{next, standard})
+		}
+		spans = append(spans, span{number, then})
+		next, at = number+1, end
+	}
+	return merge(append(spans, span{next, d.answer(d.newer)})), nil
+}
+
+// placed is a rule for a number of one ABI. What only fills its place, because
+// it says what happens anyway, has none: it still makes its call a known one.
+type placed struct {
+	number uint32
+	order  int
+	rule   *rule
+}
+
+// list is what the profile says about an ABI, by number, rules for one number
+// in the profile's order.
+func (d *decider) list(a abi) []placed {
+	var list []placed
+	put := func(number uint32, r *rule) {
+		if r.action == d.standard {
+			// A rule for the default is none, even beside others.
+			r = nil
+		}
+		list = append(list, placed{number, len(list), r})
+	}
+	for _, entry := range d.profile.rules {
+		r := entry.rule
+		if !a.wide() {
+			r = r.narrow
+		}
+		for _, name := range entry.calls {
+			if a == i386 {
+				if number, first, ok := multiplexed(name); ok {
+					put(number, r.through(first))
+				}
+			}
+			if known, ok := numbers(name); ok && known[a] != none {
+				put(uint32(known[a]), r)
+			}
+		}
+	}
+	slices.SortFunc(list, func(x, y placed) int {
+		return cmp.Or(cmp.Compare(x.number, y.number), cmp.Compare(x.order, y.order))
+	})
+	return list
+}
+
+// through is the rule for a call that is made through socketcall or ipc. The
+// first argument is not the call's but says which call it is; the others are
+// compared all the same, as libseccomp does it, for what it is worth.
+func (r *rule) through(first uint64) *rule {
+	which := condition{arg: 0, op: eq, value: first}
+	conds := []condition{which}
+	for _, c := range r.conds {
+		if c.arg != 0 {
+			conds = append(conds, c)
+		}
+	}
+	return &rule{action: r.action, conds: conds, at: r.at}
+}
+
+// rulesFor decides about one number.
+func (d *decider) rulesFor(list []placed, wide bool) (*decision, error) {
+	given := make([]*rule, 0, len(list))
+	for _, p := range list {
+		if p.rule != nil {
+			given = append(given, p.rule)
+		}
+	}
+	rules, err := winners(given)
+	if err != nil {
+		return nil, err
+	}
+	if len(rules) == 0 {
+		return d.answer(d.standard), nil
+	}
+	if len(rules[0].conds) == 0 {
+		return d.answer(rules[0].action), nil
+	}
+	key := key(rules, wide)
+	if d.ruled[key] == nil {
+		d.rules += len(rules)
+		if d.rules > maxProgram {
+			return nil, refuse("syscalls", nil, "more than %d rules with arguments", maxProgram)
+		}
+		d.ruled[key] = d.decideRules(rules, wide)
+	}
+	return d.ruled[key], nil
+}
+
+func key(rules []*rule, wide bool) string {
+	var text []byte
+	if wide {
+		text = append(text, 'w')
+	}
+	for _, r := range rules {
+		text = binary.LittleEndian.AppendUint32(text, r.action)
+		text = append(text, byte(len(r.conds)))
+		for _, c := range r.conds {
+			text = append(text, byte(c.arg), byte(c.op))
+			text = binary.LittleEndian.AppendUint64(text, c.value)
+			text = binary.LittleEndian.AppendUint64(text, c.mask)
+		}
+	}
+	return string(text)
+}
+
+// decideRules makes a search of rules that compare one argument, and a chain
+// of others.
+func (d *decider) decideRules(rules []*rule, wide bool) *decision {
+	arg := rules[0].conds[0].arg
+	for _, r := range rules {
+		if len(r.conds) != 1 || r.conds[0].arg != arg || r.conds[0].op == maskedEq {
+			return &decision{answer: d.standard, chain: rules, wide: wide}
+		}
+	}
+	return d.search(rules, arg, wide)
+}
+
+// merge joins spans next to each other that decide the same, and drops those
+// of no length.
+func merge(spans []span) []span {
+	merged := spans[:0]
+	for i, s := range spans {
+		if i+1 < len(spans) && spans[i+1].from == s.from {
+			continue
+		}
+		if n := len(merged); n > 0 && merged[n-1].then == s.then {
+			continue
+		}
+		merged = append(merged, s)
+	}
+	return merged
+}
