@@ -187,6 +187,9 @@ func (n *creation) reserve() error {
 	if err := checkUser(n.cfg); err != nil {
 		return err
 	}
+	if err := checkFilter(n.cfg); err != nil {
+		return err
+	}
 	dir, err := state.Reserve(n.opts.Root, n.opts.ID)
 	if err != nil {
 		return err
@@ -212,8 +215,10 @@ func (n *creation) makeBundle() (err error) {
 		SharedPID:   n.cfg.NewFlags()&unix.CLONE_NEWPID == 0, NoProcess: n.cfg.Process == nil,
 		Hooks: config.Hooks{StartContainer: n.cfg.Hooks.StartContainer, Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
 	}
-	if len(n.st.Hooks.StartContainer) > 0 {
-		n.st.Process = n.cfg.Process
+	if len(n.st.Hooks.StartContainer) > 0 && n.cfg.Process != nil {
+		p := *n.cfg.Process
+		p.Seccomp = nil // hooks are the host's
+		n.st.Process = &p
 	}
 	if err := keepLimits(n.st, n.cfg.Cgroup.Resources); err != nil {
 		return err

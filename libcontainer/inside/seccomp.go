@@ -114,16 +114,27 @@ func (p *Program) checkFilter(answered bool) error {
 // passes makes sure that the filter lets a call through; listened says that
 // somebody is there to be asked.
 func (f *Filter) passes(name string, nr uintptr, args [6]uintptr, listened bool) error {
-	switch f.Judge(nr, args) & unix.SECCOMP_RET_ACTION_FULL {
+	answer := f.Judge(nr, args)
+	switch answer & unix.SECCOMP_RET_ACTION_FULL {
 	case unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_LOG:
 		return nil
 	case unix.SECCOMP_RET_USER_NOTIF:
 		if listened {
 			return nil
 		}
-		return fmt.Errorf("the seccomp filter asks about %s, which has to be called before its listener can be passed on", name)
 	}
-	return fmt.Errorf("the seccomp filter denies %s, which has to be called after it is loaded", name)
+	return &FilterError{name, answer}
+}
+
+// FilterError says that a filter does not let the child do what it has to do
+// once the filter is loaded.
+type FilterError struct {
+	Call   string // the name of the system call
+	Answer uint32 // of the filter to it, SECCOMP_RET_*; USER_NOTIF where nobody can be asked yet
+}
+
+func (e *FilterError) Error() string {
+	return fmt.Sprintf("the seccomp filter answers %#x to %s, which has to be called after it is loaded", e.Answer, e.Call)
 }
 
 // AddWriteFailure appends, in an epilogue, a write of the Failure that led to
