@@ -99,7 +99,7 @@ func moveIn(in *inside.Child, last Last) error {
 		}
 	}, func(p *inside.Program) {
 		startSession(p, last)
-		if last.Process != nil && last.filtersEarly() {
+		if last.Process != nil {
 			limitProcesses(p, last.Process.Rlimits)
 		}
 	})
@@ -117,12 +117,11 @@ func letGo(in *inside.Child, last Last, keep []int) error {
 	if err := p.Run(); err != nil {
 		return err
 	}
-	if last.Inhabited {
-		if err := moveIn(in, last); err != nil {
-			return err
-		}
+	// Before it is of another user, whose limits only CAP_SYS_RESOURCE can set.
+	if err := setRlimits(in.PID, last); err != nil || !last.Inhabited {
+		return err
 	}
-	return setRlimits(in.PID, last)
+	return moveIn(in, last)
 }
 
 // forgetParent is the part of letGo that is not about fds.
@@ -258,7 +257,7 @@ func setRlimits(pid int, last Last) error {
 	}
 	for _, r := range last.Process.Rlimits {
 		nofile = nofile || r.Resource == unix.RLIMIT_NOFILE
-		if (last.Joins || last.Inhabited && last.filtersEarly()) && r.Resource == unix.RLIMIT_NPROC {
+		if (last.Joins || last.Inhabited) && r.Resource == unix.RLIMIT_NPROC {
 			continue // see limitProcesses
 		}
 		if err := setRlimit(pid, r); err != nil {

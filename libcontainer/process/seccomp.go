@@ -89,8 +89,6 @@ func becomeFiltered(in *inside.Child, last Last) (listener *os.File, err error) 
 	if err := p.Run(); err != nil {
 		return nil, err
 	}
-	// While the process is not yet that of a user whose limits only
-	// CAP_SYS_RESOURCE may set.
 	if err := setRlimits(in.PID, last); err != nil {
 		return nil, err
 	}
