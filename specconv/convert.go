@@ -57,6 +57,7 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertSysctls,
 		convertCgroup,
 		convertProcess,
+		convertSeccomp,
 		checkOwners,
 		checkIDs,
 		convertHooks,

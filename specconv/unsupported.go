@@ -17,7 +17,6 @@ func checkSupported(spec *specs.Spec, _ *config.Config) error {
 		return nil
 	}
 	return refuseSet([]setting{
-		{"linux.seccomp", filters(l.Seccomp)},
 		{"linux.mountLabel", l.MountLabel != ""},
 		{"linux.personality", l.Personality != nil},
 		{"linux.intelRdt", l.IntelRdt != nil},
@@ -51,11 +50,4 @@ func refuseSet(list []setting) error {
 		}
 	}
 	return nil
-}
-
-// filters reports whether a seccomp section asks for a filter. Without a
-// default action and without rules runc takes it for none, and engines write
-// that for "unconfined".
-func filters(s *specs.LinuxSeccomp) bool {
-	return s != nil && (s.DefaultAction != "" || len(s.Syscalls) > 0)
 }

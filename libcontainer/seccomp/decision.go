@@ -33,8 +33,12 @@ type decision struct {
 	chain []*rule
 	wide  bool // the chain compares 64 bits
 
-	label int // where the program has it; see program.go
+	written bool
+	label   int // where the program has it; see program.go
 }
+
+// plain reports whether nothing but an answer is left.
+func (d *decision) plain() bool { return len(d.ranges) == 0 && len(d.chain) == 0 }
 
 // span is a range of a word's values: from here to the next span, or to the
 // end.
@@ -68,14 +72,14 @@ func (p *profile) decide(native abi, others []abi) (root, error) {
 			spans = append(spans, more...)
 			continue
 		}
-		result = append(result, branch{other.audit(), &decision{word: offNumber, ranges: more}})
+		result = append(result, branch{other.audit(), d.ranges(offNumber, more)})
 	}
 	if native == amd64 && !slices.Contains(others, x32) {
 		// As libseccomp does it: -1 is no call of x32 but what a tracer writes
 		// to skip one.
 		spans = append(spans, span{x32Bit, d.answer(retKill)}, span{0xffffffff, d.answer(p.standard)})
 	}
-	result[0].then = &decision{word: offNumber, ranges: merge(spans)}
+	result[0].then = d.ranges(offNumber, merge(spans))
 	return result, nil
 }
 

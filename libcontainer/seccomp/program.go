@@ -29,14 +29,17 @@ type program struct {
 const reach = 255 - 2
 
 func assemble(r root) ([]unix.SockFilter, error) {
-	p := &program{code: make([]unix.SockFilter, 0, 256)}
-	at := p.ret(retKill) // calls of an architecture that is not in the list
+	p := &program{code: make([]unix.SockFilter, 0, 512)}
+	other := -1
 	for _, b := range slices.Backward(r) {
 		then, err := p.write(b.then)
 		if err != nil {
 			return nil, err
 		}
-		at = p.branch(opEqual, b.audit, then, at)
+		if other < 0 { // an architecture that is in none of them
+			other = p.ret(retKill)
+		}
+		other = p.branch(opEqual, b.audit, then, other)
 	}
 	p.load(offArch)
 	if len(p.code) > maxProgram {
@@ -84,12 +87,11 @@ func (p *program) write(d *decision) (int, error) {
 		return 0, refuse("syscalls", nil, "too many: the program has more than %d instructions", maxProgram)
 	}
 	switch {
-	case len(d.ranges) == 0 && len(d.chain) == 0:
-		if d.label == 0 || len(p.code)-d.label > reach {
+	case d.plain():
+		if !d.written || len(p.code)-d.label > reach {
 			d.label = p.ret(d.answer)
 		}
-		return d.label, nil
-	case d.label != 0:
+	case d.written:
 	case len(d.chain) != 0:
 		d.label = p.chain(d)
 	default:
@@ -98,6 +100,7 @@ func (p *program) write(d *decision) (int, error) {
 		}
 		d.label = p.load(d.word)
 	}
+	d.written = true
 	return d.label, nil
 }
 
@@ -107,28 +110,37 @@ func (p *program) search(spans []span) (int, error) {
 		return p.write(spans[0].then)
 	}
 	if one, rest, ok := single(spans); ok {
-		no, err := p.write(rest)
-		if err != nil {
-			return 0, err
-		}
-		yes, err := p.write(one.then)
-		return p.branch(opEqual, one.from, yes, no), err
+		return p.either(opEqual, one[0].from, one, rest)
 	}
 	middle := len(spans) / 2
-	above, err := p.search(spans[middle:])
+	return p.either(opAtLeast, spans[middle].from, spans[middle:], spans[:middle])
+}
+
+// either writes what follows both ways out of a comparison, and then it. A
+// lone answer is written last, to be within its reach.
+func (p *program) either(op uint16, k uint32, yes, no []span) (int, error) {
+	first, second := yes, no
+	last := len(yes) == 1 && yes[0].then.plain()
+	if last {
+		first, second = no, yes
+	}
+	x, err := p.search(first)
 	if err != nil {
 		return 0, err
 	}
-	below, err := p.search(spans[:middle])
-	return p.branch(opAtLeast, spans[middle].from, above, below), err
+	y, err := p.search(second)
+	if last {
+		x, y = y, x
+	}
+	return p.branch(op, k, x, y), err
 }
 
 // single is the case of one value among others that are all alike.
-func single(spans []span) (one span, rest *decision, ok bool) {
+func single(spans []span) (one, rest []span, ok bool) {
 	if len(spans) != 3 || spans[0].then != spans[2].then || spans[2].from != spans[1].from+1 {
-		return span{}, nil, false
+		return nil, nil, false
 	}
-	return spans[1], spans[0].then, true
+	return spans[1:2], spans[:1], true
 }
 
 // chain tries rules in turn.

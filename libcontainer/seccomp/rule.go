@@ -55,7 +55,7 @@ func (p *profile) add(entry *specs.LinuxSyscall, index int) error {
 	for i, name := range entry.Names {
 		switch {
 		case name == "":
-			return refuse(item(at+".names", i), `""`, "must not be empty")
+			return refuse(item(at+".names", i), "", "must not be empty")
 		case name == "write" && ret == retNotify:
 			return refuse(item(at+".names", i), name, "SCMP_ACT_NOTIFY cannot be used for the write syscall")
 		}

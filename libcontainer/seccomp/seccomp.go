@@ -19,6 +19,7 @@ package seccomp
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -38,8 +39,12 @@ type PropertyError struct {
 
 func (e *PropertyError) Error() string {
 	text := e.Path
-	if e.Value != nil {
-		text += fmt.Sprintf(": %v", e.Value)
+	switch v := e.Value.(type) {
+	case nil:
+	case string:
+		text += ": " + strconv.Quote(v)
+	default:
+		text += fmt.Sprintf(": %v", v)
 	}
 	return text + ": " + e.Cause.Error()
 }
