@@ -25,6 +25,7 @@ type Program struct {
 
 	filter   *Filter // loaded by the program; nil: none
 	filtered int     // index of the first call that runs under it
+	passed   bool    // the filter has been found to let the program through
 	listened int     // index from which somebody has the listener of the filter; 0: see Child.Listened
 }
 
@@ -185,6 +186,19 @@ func (p *Program) failure() error {
 	return callError(p.calls[(f.slot-1)&slotMask], unix.Errno(f.errno))
 }
 
+// Check finds what would keep Post from handing over the program.
+func (p *Program) Check() error { return p.check(false) }
+
+func (p *Program) check(answered bool) error {
+	if p.in.dead != nil {
+		return p.in.dead
+	}
+	if p.err != nil {
+		return p.err
+	}
+	return p.checkFilter(answered)
+}
+
 // Post hands the program over and does not wait: for a last program, which
 // never ends.
 func (p *Program) Post() error { return p.post(false) }
@@ -193,13 +207,7 @@ func (p *Program) Post() error { return p.post(false) }
 // end, and to go on.
 func (p *Program) post(answered bool) error {
 	in := p.in
-	if in.dead != nil {
-		return in.dead
-	}
-	if p.err != nil {
-		return p.err
-	}
-	if err := p.checkFilter(answered); err != nil {
+	if err := p.check(answered); err != nil {
 		return err
 	}
 	r := in.region

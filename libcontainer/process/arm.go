@@ -88,7 +88,7 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 	p.Epilogue()
 	p.AddWriteFailure(last.Gate.Started)
 	p.Add("exit_group", "", unix.SYS_EXIT_GROUP, 255)
-	return p, nil
+	return p, p.Check()
 }
 
 // moveIn takes the child into the pid namespace that it joins.

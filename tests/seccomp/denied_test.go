@@ -39,6 +39,7 @@ func TestDenied(t *testing.T) {
 			}
 		})
 	}
+	silent.leave() // a listener is a file of the process's credentials, and so keeps its session keyring
 	before.Unchanged(t)
 }
 
