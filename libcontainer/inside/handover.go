@@ -235,11 +235,11 @@ func (in *Child) tell(born func(pid int) error) error {
 		}
 		told = true
 	}
-	pid := int(atomic.LoadInt32(&in.region.tid))
-	if told || pid == 0 || in.region.failed.slot != 0 || ownChild(pid) != nil {
-		return nil // what is wrong is the caller's to find
+	// What is wrong, if something is, is the caller's to find.
+	if pid := int(atomic.LoadInt32(&in.region.tid)); !told && pid != 0 && in.region.failed.slot == 0 && ownChild(pid) == nil {
+		return born(pid)
 	}
-	return born(pid)
+	return nil
 }
 
 // forget takes out of the region what earlier programs have left in it: the

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -259,14 +258,4 @@ func (w *at) Write(b []byte) (int, error) {
 	n, err := w.f.WriteAt(b, w.offset)
 	w.offset += int64(n)
 	return n, err
-}
-
-// within runs mocker and makes sure that it does not take longer.
-func within(t testing.TB, limit time.Duration, args ...string) drive.Result {
-	t.Helper()
-	r := drive.Run(t, args...)
-	if r.Took > drive.Patience(limit) {
-		t.Errorf("%v took %v", args, r.Took)
-	}
-	return r
 }

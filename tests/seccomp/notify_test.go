@@ -195,12 +195,12 @@ func TestAgentKeepsWaiting(t *testing.T) {
 		drive.OK(t, "run", "--detach", "--bundle", runningBundle, running)
 
 		begin := time.Now()
-		create := func(profile edit) (*drive.Cmd, string) {
+		create := func(profile edit) *drive.Cmd {
 			id, bundle := box(t, "true", profile)
-			return drive.Start(t, drive.Runtime(t), "create", "--bundle", bundle, id), id
+			return drive.Start(t, drive.Runtime(t), "create", "--bundle", bundle, id)
 		}
-		unheard, _ := create((&agent{socket: deaf}).profile(mkdir...))
-		closing, _ := create(silent.profile("close_range"))
+		unheard := create((&agent{socket: deaf}).profile(mkdir...))
+		closing := create(silent.profile("close_range"))
 		execId, execBundle := box(t, "true", silent.profile("execve"))
 		drive.OK(t, "create", "--bundle", execBundle, execId)
 		starting := drive.Start(t, drive.Runtime(t), "start", execId)
