@@ -187,7 +187,7 @@ func (p *program) compare(c condition, wide bool, yes, no int) int {
 	high := uint32(c.value >> 32)
 	at = p.branch(opEqual, high, at, no)
 	if c.op != eq {
-		at = p.branch(opAbove, high, yes, at)
+		p.branch(opAbove, high, yes, at)
 	}
 	return p.load(offHigh(c.arg))
 }
@@ -206,9 +206,9 @@ func (p *program) compareMasked(c condition, yes, no int) int {
 		if word.mask == 0 {
 			continue
 		}
-		at = p.branch(opEqual, uint32(word.value), at, no)
+		p.branch(opEqual, uint32(word.value), at, no)
 		if word.mask != 0xffffffff {
-			at = p.put(unix.SockFilter{Code: opAnd, K: uint32(word.mask)})
+			p.put(unix.SockFilter{Code: opAnd, K: uint32(word.mask)})
 		}
 		at = p.load(word.offset)
 	}

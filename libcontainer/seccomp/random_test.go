@@ -113,8 +113,8 @@ func (r *random) call(spec *specs.LinuxSeccomp) Call {
 		c.Number = uint32(r.IntN(600))
 	default:
 		name := pick(r, pick(r, spec.Syscalls).Names)
-		if known, ok := numbers(name); ok && known[a] != none {
-			c.Number = uint32(known[a])
+		if known := callNamed(name); known != nil && known.number[a] != none {
+			c.Number = uint32(known.number[a])
 		} else if number, first, ok := multiplexed(name); ok && a == i386 {
 			c.Number, c.Args[0] = number, first
 		}
@@ -246,9 +246,9 @@ func matches(spec *specs.LinuxSeccomp, a abi, number uint32, args [maxArgs]uint6
 				if !a.wide() {
 					r = r.narrow
 				}
-				if known, ok := numbers(name); ok && known[a] != none {
-					newest = max(newest, int64(known[a]))
-					if uint32(known[a]) == number && holds(r, args, a.wide()) {
+				if known := callNamed(name); known != nil && known.number[a] != none {
+					newest = max(newest, int64(known.number[a]))
+					if uint32(known.number[a]) == number && holds(r, args, a.wide()) {
 						list = append(list, r)
 					}
 				}

@@ -65,10 +65,16 @@ func (p *profile) add(entry *specs.LinuxSyscall, index int) error {
 		return err
 	}
 	p.notify = p.notify || ret == retNotify
+	known := make([]*call, 0, len(entry.Names))
+	for _, name := range entry.Names {
+		if c := callNamed(name); c != nil {
+			known = append(known, c)
+		}
+	}
 	for _, all := range alternatives(conds) {
 		r := newRule(ret, all, at)
 		r.narrow = newRule(ret, lowWords(all), at)
-		p.rules = append(p.rules, named{entry.Names, r})
+		p.rules = append(p.rules, named{known, r})
 	}
 	return nil
 }
@@ -143,9 +149,9 @@ func lowWords(conds []condition) []condition {
 // that contradict each other are an error there and here.
 func winners(given []*rule) ([]*rule, error) {
 	var kept []*rule
-	for _, r := range given {
+	for i, r := range given {
 		if len(r.conds) == 0 {
-			return []*rule{r}, nil
+			return given[i : i+1], nil
 		}
 	}
 	for _, r := range given {

@@ -100,9 +100,10 @@ type profile struct {
 	rules    []named
 }
 
-// named is a rule and the calls it is for.
+// named is a rule and the calls it is for; those that no table has are left
+// out.
 type named struct {
-	calls []string
+	calls []*call
 	rule  *rule
 }
 

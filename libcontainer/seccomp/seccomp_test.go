@@ -48,11 +48,11 @@ func compile(t testing.TB, spec *specs.LinuxSeccomp, goarch string) []unix.SockF
 // on is a call by name.
 func on(t testing.TB, a abi, name string, args ...uint64) Call {
 	t.Helper()
-	known, ok := numbers(name)
-	if !ok || known[a] == none {
+	known := callNamed(name)
+	if known == nil || known.number[a] == none {
 		t.Fatalf("no call %s on %d", name, a)
 	}
-	c := Call{Number: uint32(known[a]), Arch: a.audit()}
+	c := Call{Number: uint32(known.number[a]), Arch: a.audit()}
 	if a == x32 {
 		c.Number |= x32Bit
 	}
