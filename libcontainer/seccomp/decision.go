@@ -196,7 +196,7 @@ func (d *decider) rulesFor(given []*rule, wide bool) (*decision, error) {
 	if d.ruled[key] == nil {
 		d.rules += len(rules)
 		if d.rules > maxProgram {
-			return nil, refuse("syscalls", nil, "more than %d rules with arguments", maxProgram)
+			return nil, tooLong()
 		}
 		d.ruled[key] = d.decideRules(rules, wide)
 	}

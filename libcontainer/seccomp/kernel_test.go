@@ -229,3 +229,56 @@ func TestKernelKills(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkCall is a call without a filter, under docker's profile, and under
+// what libseccomp makes of it: one that is always allowed and so not looked at
+// again (the kernel remembers that), one that is denied, and two that depend
+// on an argument.
+func BenchmarkCall(b *testing.B) {
+	theirs, err := startLibseccomp(b).compile(b, docker(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, call := range []struct {
+		name string
+		Call
+	}{
+		{"allowed", on(b, amd64, "getppid")},
+		{"denied", on(b, amd64, "acct")},
+		{"socket", on(b, amd64, "socket", unix.AF_UNIX, ^uint64(0))},
+		{"personality", on(b, amd64, "personality", 0xffffffff)},
+	} {
+		for _, filter := range []struct {
+			name string
+			code []unix.SockFilter
+		}{{"none", nil}, {"mocker", compile(b, docker(b), "amd64")}, {"libseccomp", theirs}} {
+			b.Run(call.name+"/"+filter.name, func(b *testing.B) {
+				done := make(chan struct{})
+				go func() { // whose thread ends with it
+					defer close(done)
+					runtime.LockOSThread()
+					load(filter.code)
+					b.ResetTimer()
+					a := call.Args
+					for range b.N {
+						_, _, _ = syscall.RawSyscall(uintptr(call.Number), uintptr(a[0]), uintptr(a[1]), uintptr(a[2]))
+					}
+				}()
+				<-done
+			})
+		}
+	}
+}
+
+func load(filter []unix.SockFilter) {
+	if filter == nil {
+		return
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		panic(err)
+	}
+	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if _, _, errno := syscall.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, uintptr(unsafe.Pointer(&prog))); errno != 0 {
+		panic(errno)
+	}
+}
