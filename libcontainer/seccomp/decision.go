@@ -56,7 +56,7 @@ type branch struct {
 }
 
 func (p *profile) decide(native abi, others []abi) (root, error) {
-	d := &decider{profile: p, plain: map[uint32]*decision{}, ruled: map[string]*decision{}}
+	d := &decider{profile: p, plain: map[uint32]*decision{}, given: map[string]*decision{}, ruled: map[string]*decision{}}
 	spans, err := d.spans(native)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,8 @@ func (p *profile) decide(native abi, others []abi) (root, error) {
 type decider struct {
 	*profile
 	plain map[uint32]*decision // by answer
-	ruled map[string]*decision // by the rules, and whether they compare 64 bits
+	given map[string]*decision // by the identity of the rules
+	ruled map[string]*decision // by what the rules say, and whether they compare 64 bits
 	rules int                  // in all of ruled
 
 	placed []*rule // see list
@@ -154,7 +155,7 @@ func (d *decider) list(a abi) []uint64 {
 		for _, c := range entry.calls {
 			if a == i386 {
 				if number, first, ok := multiplexed(c.name); ok {
-					put(number, r.through(first))
+					put(number, d.through(r, first))
 				}
 			}
 			if c.number[a] != none {
@@ -169,7 +170,7 @@ func (d *decider) list(a abi) []uint64 {
 // through is the rule for a call that is made through socketcall or ipc. The
 // first argument is not the call's but says which call it is; the others are
 // compared all the same, as libseccomp does it, for what it is worth.
-func (r *rule) through(first uint64) *rule {
+func (p *profile) through(r *rule, first uint64) *rule {
 	which := condition{arg: 0, op: eq, value: first}
 	conds := []condition{which}
 	for _, c := range r.conds {
@@ -177,7 +178,7 @@ func (r *rule) through(first uint64) *rule {
 			conds = append(conds, c)
 		}
 	}
-	return &rule{action: r.action, conds: conds, at: r.at}
+	return p.newRule(r.action, conds, r.at)
 }
 
 // rulesFor decides about one number.
@@ -185,22 +186,38 @@ func (d *decider) rulesFor(given []*rule, wide bool) (*decision, error) {
 	if len(given) == 0 {
 		return d.answer(d.standard), nil
 	}
+	for _, r := range given {
+		if len(r.conds) == 0 {
+			return d.answer(r.action), nil
+		}
+	}
+	same := identity(given)
+	if d.given[same] != nil {
+		return d.given[same], nil
+	}
 	rules, err := winners(given)
 	if err != nil {
 		return nil, err
 	}
-	if len(rules[0].conds) == 0 {
-		return d.answer(rules[0].action), nil
-	}
-	key := key(rules, wide)
-	if d.ruled[key] == nil {
-		d.rules += len(rules)
-		if d.rules > maxProgram {
+	equal := key(rules, wide)
+	if d.ruled[equal] == nil {
+		if d.rules += len(rules); d.rules > maxProgram {
 			return nil, tooLong()
 		}
-		d.ruled[key] = d.decideRules(rules, wide)
+		d.ruled[equal] = d.decideRules(rules, wide)
 	}
-	return d.ruled[key], nil
+	d.given[same] = d.ruled[equal]
+	return d.ruled[equal], nil
+}
+
+// identity is the same for the same rules, which are not the same for another
+// width.
+func identity(rules []*rule) string {
+	text := make([]byte, 0, 8*len(rules))
+	for _, r := range rules {
+		text = binary.LittleEndian.AppendUint64(text, r.id)
+	}
+	return string(text)
 }
 
 func key(rules []*rule, wide bool) string {

@@ -253,7 +253,7 @@ func matches(spec *specs.LinuxSeccomp, a abi, number uint32, args [maxArgs]uint6
 				}
 				if through, first, ok := multiplexed(name); ok && a == i386 {
 					newest = max(newest, int64(through))
-					if r := r.through(first); through == number && holds(r, args, false) {
+					if r := p.through(r, first); through == number && holds(r, args, false) {
 						list = append(list, r)
 					}
 				}

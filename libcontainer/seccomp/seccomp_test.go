@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -375,6 +376,47 @@ func TestTooLong(t *testing.T) {
 		}
 		if got := Answer(f, on(t, amd64, "getpid", i, i<<33+1)); got != allow {
 			t.Fatalf("beside rule %d of 400: %s", i, Describe(got))
+		}
+	}
+}
+
+// TestManyRules: what takes long to think about is refused soon, or done.
+func TestManyRules(t *testing.T) {
+	var names []string
+	for _, c := range calls {
+		names = append(names, c.name)
+	}
+	entry := func(i int) specs.LinuxSyscall {
+		return specs.LinuxSyscall{Names: names, Action: specs.ActErrno, Args: []specs.LinuxSeccompArg{
+			{Index: 0, Op: specs.OpEqualTo, Value: uint64(2 * i)}, {Index: 1, Op: specs.OpEqualTo, Value: uint64(i)},
+		}}
+	}
+	for _, test := range []struct {
+		name    string
+		rules   int
+		change  func(i int, e *specs.LinuxSyscall)
+		refused bool
+	}{
+		{"a thousand for each call", 1000, func(int, *specs.LinuxSyscall) {}, true},
+		{"others for each call", 2000, func(i int, e *specs.LinuxSyscall) { e.Names = names[i%len(names):] }, true},
+		{"the same a thousand times", 1000, func(_ int, e *specs.LinuxSyscall) { e.Args = e.Args[:1]; e.Args[0].Value = 1 }, false},
+		{"without conditions", 1000, func(_ int, e *specs.LinuxSyscall) { e.Args = nil }, false},
+	} {
+		spec := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: []specs.Arch{specs.ArchX86, specs.ArchX32}}
+		for i := range test.rules {
+			e := entry(i)
+			test.change(i, &e)
+			spec.Syscalls = append(spec.Syscalls, e)
+		}
+		start := time.Now()
+		_, err := Compile(spec, "amd64")
+		if (err != nil) != test.refused {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		d := time.Since(start)
+		t.Logf("%s: %v", test.name, d)
+		if d > 10*time.Second {
+			t.Errorf("%s: took %v", test.name, d)
 		}
 	}
 }
