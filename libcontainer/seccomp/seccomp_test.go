@@ -483,23 +483,37 @@ func TestAllowedAtOnce(t *testing.T) {
 // architectures, the answer, and for each level of a balanced search among the
 // ranges a comparison and at worst a long jump.
 func TestBound(t *testing.T) {
-	random := newRandom(7)
+	random, compiled := newRandom(7), 0
 	for range 300 {
 		spec := random.profile()
 		result, err := Compile(spec, "amd64")
 		if err != nil {
 			continue
 		}
-		ranges := 1
-		for _, ins := range result.Filter {
-			if ins.Code == opAtLeast || ins.Code == opEqual {
-				ranges++
-			}
+		p, err := parseProfile(spec)
+		if err != nil {
+			t.Fatal(err)
 		}
-		limit := 5 + 2*bits.Len(uint(ranges))
+		native, others, err := architectures(spec.Architectures, "amd64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := p.decide(native, others)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ranges := 1
+		for _, b := range root {
+			ranges = max(ranges, len(b.then.ranges))
+		}
+		limit := 5 + 2*bits.Len(uint(ranges-1)) // the logarithm, rounded up
 		if path := longestPath(result.Filter); path > limit {
 			t.Errorf("%d instructions on a path of %d ranges, want %d at most", path, ranges, limit)
 		}
+		compiled++
+	}
+	if compiled < 100 {
+		t.Errorf("%d profiles only", compiled)
 	}
 }
 
@@ -537,5 +551,24 @@ func BenchmarkCompileDocker(b *testing.B) {
 		if _, err := Compile(spec, runtime.GOARCH); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	for answer, want := range map[uint32]string{
+		allow: "SCMP_ACT_ALLOW", kill: "SCMP_ACT_KILL_PROCESS", retKill: "SCMP_ACT_KILL",
+		errno(unix.EPERM): "SCMP_ACT_ERRNO (EPERM)", errno(4000): "SCMP_ACT_ERRNO (4000)",
+		unix.SECCOMP_RET_TRACE | 7: "SCMP_ACT_TRACE (7)", unix.SECCOMP_RET_LOG: "SCMP_ACT_LOG",
+		retNotify: "SCMP_ACT_NOTIFY", unix.SECCOMP_RET_TRAP: "SCMP_ACT_TRAP", 0x12340000: "0x12340000",
+	} {
+		if got := Describe(answer); got != want {
+			t.Errorf("%#x: %s, want %s", answer, got, want)
+		}
+		if want := answer == allow || answer == unix.SECCOMP_RET_LOG; Permits(answer) != want {
+			t.Errorf("%s: permitted: %v", Describe(answer), !want)
+		}
+	}
+	if got := Answer([]unix.SockFilter{{Code: unix.BPF_MISC}}, Call{}); got != kill {
+		t.Errorf("a program of another kind: %s", Describe(got))
 	}
 }
