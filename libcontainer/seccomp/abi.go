@@ -1,8 +1,9 @@
 package seccomp
 
 import (
-	"sort"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -104,15 +105,14 @@ func architectures(list []specs.Arch, goarch string) (native abi, others []abi, 
 	return native, others, nil
 }
 
-// numbers are a call's numbers on all architectures. A call without an entry
-// is unknown: younger than this build, or of an architecture that mocker does
-// not run on.
-func numbers(name string) (*[abis]int32, bool) {
-	i := sort.Search(len(calls), func(i int) bool { return calls[i].name >= name })
-	if i == len(calls) || calls[i].name != name {
-		return nil, false
+// callNamed finds a call. One without an entry is unknown: younger than this
+// build, or of an architecture that mocker does not run on. nil: there is none.
+func callNamed(name string) *call {
+	i, ok := slices.BinarySearchFunc(calls[:], name, func(c call, name string) int { return strings.Compare(c.name, name) })
+	if !ok {
+		return nil
 	}
-	return &calls[i].number, true
+	return &calls[i]
 }
 
 // Two calls of 386 stand for many: their first argument says which.

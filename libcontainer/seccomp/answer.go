@@ -19,8 +19,15 @@ type Call struct {
 // errno in its low 16 bits. A program that Compile could not have made answers
 // like one that the kernel would not take: it kills.
 func Answer(filter []unix.SockFilter, call Call) uint32 {
+	answer, _ := run(filter, call)
+	return answer
+}
+
+// run says also how many instructions the answer took.
+func run(filter []unix.SockFilter, call Call) (answer uint32, steps int) {
 	var word uint32
 	for at := 0; at < len(filter); at++ {
+		steps++
 		switch ins := filter[at]; ins.Code {
 		case opLoad:
 			word = call.word(ins.K)
@@ -35,12 +42,12 @@ func Answer(filter []unix.SockFilter, call Call) uint32 {
 		case opAbove:
 			at += skip(ins, word > ins.K)
 		case opReturn:
-			return ins.K
+			return ins.K, steps
 		default:
-			return unix.SECCOMP_RET_KILL_PROCESS
+			return unix.SECCOMP_RET_KILL_PROCESS, steps
 		}
 	}
-	return unix.SECCOMP_RET_KILL_PROCESS
+	return unix.SECCOMP_RET_KILL_PROCESS, steps
 }
 
 func skip(ins unix.SockFilter, yes bool) int {

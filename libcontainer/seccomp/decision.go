@@ -1,7 +1,6 @@
 package seccomp
 
 import (
-	"cmp"
 	"encoding/binary"
 	"slices"
 )
@@ -57,7 +56,7 @@ type branch struct {
 }
 
 func (p *profile) decide(native abi, others []abi) (root, error) {
-	d := &decider{profile: p, plain: map[uint32]*decision{}, ruled: map[string]*decision{}}
+	d := &decider{profile: p, plain: map[uint32]*decision{}, given: map[string]*decision{}, ruled: map[string]*decision{}}
 	spans, err := d.spans(native)
 	if err != nil {
 		return nil, err
@@ -87,8 +86,11 @@ func (p *profile) decide(native abi, others []abi) (root, error) {
 type decider struct {
 	*profile
 	plain map[uint32]*decision // by answer
-	ruled map[string]*decision // by the rules, and whether they compare 64 bits
+	given map[string]*decision // by the identity of the rules
+	ruled map[string]*decision // by what the rules say, and whether they compare 64 bits
 	rules int                  // in all of ruled
+
+	placed []*rule // see list
 }
 
 func (d *decider) answer(ret uint32) *decision {
@@ -105,76 +107,70 @@ func (d *decider) spans(a abi) ([]span, error) {
 		base = x32Bit
 	}
 	standard := d.answer(d.standard)
-	spans := []span{{base, standard}}
+	spans := append(make([]span, 0, 128), span{base, standard})
 	list := d.list(a)
 	if len(list) == 0 {
 		return spans, nil
 	}
 	next := base
+	var rules []*rule
 	for at := 0; at < len(list); {
-		end := at + 1
-		for end < len(list) && list[end].number == list[at].number {
-			end++
+		number := uint32(list[at] >> 32)
+		rules = rules[:0]
+		for ; at < len(list) && uint32(list[at]>>32) == number; at++ {
+			// A rule for the default is none, even beside others. It still
+			// makes its call a known one.
+			if r := d.placed[uint32(list[at])]; r.action != d.standard {
+				rules = append(rules, r)
+			}
 		}
-		then, err := d.rulesFor(list[at:end], a.wide())
+		then, err := d.rulesFor(rules, a.wide())
 		if err != nil {
 			return nil, err
 		}
-		number := base + list[at].number
-		if number > next {
+		if base+number > next {
 			spans = append(spans, span{next, standard})
 		}
-		spans = append(spans, span{number, then})
-		next, at = number+1, end
+		spans = append(spans, span{base + number, then})
+		next = base + number + 1
 	}
 	return merge(append(spans, span{next, d.answer(d.newer)})), nil
 }
 
-// placed is a rule for a number of one ABI. What only fills its place, because
-// it says what happens anyway, has none: it still makes its call a known one.
-type placed struct {
-	number uint32
-	order  int
-	rule   *rule
-}
-
-// list is what the profile says about an ABI, by number, rules for one number
-// in the profile's order.
-func (d *decider) list(a abi) []placed {
-	var list []placed
+// list is what the profile says about an ABI, by number, and for one number in
+// the profile's order: the number in the high half, in the low one where the
+// rule is in placed.
+func (d *decider) list(a abi) []uint64 {
+	list := make([]uint64, 0, 512)
+	d.placed = d.placed[:0]
 	put := func(number uint32, r *rule) {
-		if r.action == d.standard {
-			// A rule for the default is none, even beside others.
-			r = nil
-		}
-		list = append(list, placed{number, len(list), r})
+		list = append(list, uint64(number)<<32|uint64(len(d.placed)))
+		d.placed = append(d.placed, r)
 	}
 	for _, entry := range d.profile.rules {
 		r := entry.rule
 		if !a.wide() {
 			r = r.narrow
 		}
-		for _, name := range entry.calls {
+		for _, c := range entry.calls {
 			if a == i386 {
-				if number, first, ok := multiplexed(name); ok {
-					put(number, r.through(first))
+				if number, first, ok := multiplexed(c.name); ok {
+					put(number, d.through(r, first))
 				}
 			}
-			if known, ok := numbers(name); ok && known[a] != none {
-				put(uint32(known[a]), r)
+			if c.number[a] != none {
+				put(uint32(c.number[a]), r)
 			}
 		}
 	}
-	slices.SortFunc(list, func(x, y placed) int {
-		return cmp.Or(cmp.Compare(x.number, y.number), cmp.Compare(x.order, y.order))
-	})
+	slices.Sort(list)
 	return list
 }
 
 // through is the rule for a call that is made through socketcall or ipc. The
 // first argument is not the call's but says which call it is; the others are
 // compared all the same, as libseccomp does it, for what it is worth.
-func (r *rule) through(first uint64) *rule {
+func (p *profile) through(r *rule, first uint64) *rule {
 	which := condition{arg: 0, op: eq, value: first}
 	conds := []condition{which}
 	for _, c := range r.conds {
@@ -182,36 +178,46 @@ func (r *rule) through(first uint64) *rule {
 			conds = append(conds, c)
 		}
 	}
-	return &rule{action: r.action, conds: conds, at: r.at}
+	return p.newRule(r.action, conds, r.at)
 }
 
 // rulesFor decides about one number.
-func (d *decider) rulesFor(list []placed, wide bool) (*decision, error) {
-	given := make([]*rule, 0, len(list))
-	for _, p := range list {
-		if p.rule != nil {
-			given = append(given, p.rule)
+func (d *decider) rulesFor(given []*rule, wide bool) (*decision, error) {
+	if len(given) == 0 {
+		return d.answer(d.standard), nil
+	}
+	for _, r := range given {
+		if len(r.conds) == 0 {
+			return d.answer(r.action), nil
 		}
+	}
+	same := identity(given)
+	if d.given[same] != nil {
+		return d.given[same], nil
 	}
 	rules, err := winners(given)
 	if err != nil {
 		return nil, err
 	}
-	if len(rules) == 0 {
-		return d.answer(d.standard), nil
-	}
-	if len(rules[0].conds) == 0 {
-		return d.answer(rules[0].action), nil
-	}
-	key := key(rules, wide)
-	if d.ruled[key] == nil {
-		d.rules += len(rules)
-		if d.rules > maxProgram {
-			return nil, refuse("syscalls", nil, "more than %d rules with arguments", maxProgram)
+	equal := key(rules, wide)
+	if d.ruled[equal] == nil {
+		if d.rules += len(rules); d.rules > maxProgram {
+			return nil, tooLong()
 		}
-		d.ruled[key] = d.decideRules(rules, wide)
+		d.ruled[equal] = d.decideRules(rules, wide)
 	}
-	return d.ruled[key], nil
+	d.given[same] = d.ruled[equal]
+	return d.ruled[equal], nil
+}
+
+// identity is the same for the same rules, which are not the same for another
+// width.
+func identity(rules []*rule) string {
+	text := make([]byte, 0, 8*len(rules))
+	for _, r := range rules {
+		text = binary.LittleEndian.AppendUint64(text, r.id)
+	}
+	return string(text)
 }
 
 func key(rules []*rule, wide bool) string {

@@ -46,9 +46,9 @@ var notX32 = []string{"map_shadow_stack"}
 // noCalls are constants of the headers that look like calls.
 var noCalls = []string{"syscall_mask", "arch_specific_syscall"}
 
-var (
-	inGo     = regexp.MustCompile(`(?m)^\s*SYS_(\w+)\s*=\s*(\d+)$`)
-	inHeader = regexp.MustCompile(`(?m)^#define __NR_(\w+) \(__X32_SYSCALL_BIT \+ (\d+)\)$`)
+const (
+	inGo     = `(?m)^\s*SYS_(\w+)\s*=\s*(\d+)$`
+	inHeader = `(?m)^#define __NR_(\w+) \(__X32_SYSCALL_BIT \+ (\d+)\)$`
 )
 
 func main() {
@@ -122,13 +122,13 @@ func x32(amd64 map[string]int) map[string]int {
 }
 
 // read finds all pairs of name and number in a file.
-func read(path string, pair *regexp.Regexp) map[string]int {
+func read(path, pair string) map[string]int {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		log.Fatal(err)
 	}
 	table := map[string]int{}
-	for _, m := range pair.FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile(pair).FindAllStringSubmatch(string(text), -1) {
 		number, err := strconv.Atoi(m[2])
 		if err != nil {
 			log.Fatal(err)

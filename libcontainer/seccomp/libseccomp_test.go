@@ -24,7 +24,7 @@ type libseccomp struct {
 	out *bufio.Reader
 }
 
-func startLibseccomp(t *testing.T) *libseccomp {
+func startLibseccomp(t testing.TB) *libseccomp {
 	t.Helper()
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the helper speaks of amd64")
@@ -67,7 +67,7 @@ var scmpOperators = map[specs.LinuxSeccompOperator]int{
 
 // compile does with a profile what runc does (libcontainer/seccomp of runc
 // 1.5, matchCall), but for its stub that answers ENOSYS for newer calls.
-func (l *libseccomp) compile(t *testing.T, spec *specs.LinuxSeccomp) ([]unix.SockFilter, error) {
+func (l *libseccomp) compile(t testing.TB, spec *specs.LinuxSeccomp) ([]unix.SockFilter, error) {
 	t.Helper()
 	standard, _ := action("", spec.DefaultAction, "", spec.DefaultErrnoRet)
 	var text strings.Builder
@@ -83,6 +83,9 @@ func (l *libseccomp) compile(t *testing.T, spec *specs.LinuxSeccomp) ([]unix.Soc
 			continue
 		}
 		for _, name := range entry.Names {
+			if unknownToLibseccomp(name) {
+				continue
+			}
 			args, twice := "", false
 			for i, a := range entry.Args {
 				arg := fmt.Sprintf(" %x %x %x %x", a.Index, scmpOperators[a.Op], a.Value, a.ValueTwo)
@@ -126,7 +129,7 @@ func TestLikeLibseccomp(t *testing.T) {
 	r := newRandom(3)
 	r.names = slices.DeleteFunc(r.names, unknownToLibseccomp)
 	compared, contradictions := 0, 0
-	for i := range 2000 {
+	for i := range 1200 {
 		spec := r.profile()
 		tame(spec)
 		theirs, theirErr := l.compile(t, spec)
@@ -150,7 +153,7 @@ func TestLikeLibseccomp(t *testing.T) {
 		}
 	}
 	t.Logf("%d calls compared, %d contradictions refused by both", compared, contradictions)
-	if compared < 30000 || contradictions == 0 {
+	if compared < 20000 || contradictions == 0 {
 		t.Error("too few")
 	}
 }
@@ -170,7 +173,7 @@ func TestDockerLikeLibseccomp(t *testing.T) {
 		t.Fatal(err)
 	}
 	filter := compile(t, spec, "amd64")
-	t.Logf("%d instructions, of libseccomp %d", len(filter), len(theirs))
+	most, mostTheirs := 0, 0
 	for _, a := range []abi{amd64, x32, i386} {
 		for number := range uint32(700) {
 			for _, arg := range []uint64{0, 1, 8, 37, 38, 39, 40, 45, 46, 0x20000, 0x20008, 0x10000000, 0x7e020000, 0xffffffff, 0x1_0000_0000, 0x1_0000_0001} {
@@ -184,9 +187,16 @@ func TestDockerLikeLibseccomp(t *testing.T) {
 				if got, want := Answer(filter, c), Answer(theirs, c); got != want && !newer(spec, c) {
 					t.Fatalf("call %#x of %#x, %#x: %s, libseccomp %s", c.Number, c.Arch, arg, Describe(got), Describe(want))
 				}
+				_, ours := run(filter, c)
+				_, their := run(theirs, c)
+				if got := Answer(filter, c); ours > their && (got != allow || looksAtArgs(filter, c)) {
+					t.Errorf("call %#x of %#x, %#x: %d instructions, of libseccomp %d", c.Number, c.Arch, arg, ours, their)
+				}
+				most, mostTheirs = max(most, ours), max(mostTheirs, their)
 			}
 		}
 	}
+	t.Logf("%d instructions, of which %d run at most; of libseccomp %d and %d", len(filter), most, len(theirs), mostTheirs)
 }
 
 // tame takes out of a profile what libseccomp 2.5.4 compiles wrongly, seen in
@@ -210,8 +220,8 @@ func tame(spec *specs.LinuxSeccomp) {
 			entry.Args = slices.DeleteFunc(entry.Args, func(a specs.LinuxSeccompArg) bool { return a.Op == specs.OpLessEqual })
 		}
 		entry.Names = slices.DeleteFunc(entry.Names, func(name string) bool {
-			known, ok := numbers(name)
-			if !ok || known[amd64] == none || withX32 && known[x32] == none || with386 && known[i386] == none {
+			known := callNamed(name)
+			if known == nil || known.number[amd64] == none || withX32 && known.number[x32] == none || with386 && known.number[i386] == none {
 				return true
 			}
 			if len(entry.Args) == 0 {

@@ -43,10 +43,14 @@ func assemble(r root) ([]unix.SockFilter, error) {
 	}
 	p.load(offArch)
 	if len(p.code) > maxProgram {
-		return nil, refuse("syscalls", nil, "too many: the program has %d instructions, the kernel takes %d", len(p.code), maxProgram)
+		return nil, tooLong()
 	}
 	slices.Reverse(p.code)
 	return p.code, nil
+}
+
+func tooLong() error {
+	return refuse("syscalls", nil, "too many rules: they take more than the %d instructions that the kernel allows", maxProgram)
 }
 
 func (p *program) put(ins unix.SockFilter) int {
@@ -84,7 +88,7 @@ func (p *program) branch(op uint16, k uint32, yes, no int) int {
 // word that its caller has loaded is gone at its end.
 func (p *program) write(d *decision) (int, error) {
 	if len(p.code) > 2*maxProgram {
-		return 0, refuse("syscalls", nil, "too many: the program has more than %d instructions", maxProgram)
+		return 0, tooLong()
 	}
 	switch {
 	case d.plain():
@@ -187,7 +191,7 @@ func (p *program) compare(c condition, wide bool, yes, no int) int {
 	high := uint32(c.value >> 32)
 	at = p.branch(opEqual, high, at, no)
 	if c.op != eq {
-		at = p.branch(opAbove, high, yes, at)
+		p.branch(opAbove, high, yes, at)
 	}
 	return p.load(offHigh(c.arg))
 }
@@ -206,9 +210,9 @@ func (p *program) compareMasked(c condition, yes, no int) int {
 		if word.mask == 0 {
 			continue
 		}
-		at = p.branch(opEqual, uint32(word.value), at, no)
+		p.branch(opEqual, uint32(word.value), at, no)
 		if word.mask != 0xffffffff {
-			at = p.put(unix.SockFilter{Code: opAnd, K: uint32(word.mask)})
+			p.put(unix.SockFilter{Code: opAnd, K: uint32(word.mask)})
 		}
 		at = p.load(word.offset)
 	}

@@ -40,6 +40,7 @@ type rule struct {
 	conds  []condition
 	narrow *rule  // the same for an architecture of 32 bits
 	at     string // its JSON path
+	id     uint64 // no other rule has it
 }
 
 // add resolves one entry of syscalls.
@@ -65,10 +66,16 @@ func (p *profile) add(entry *specs.LinuxSyscall, index int) error {
 		return err
 	}
 	p.notify = p.notify || ret == retNotify
+	known := make([]*call, 0, len(entry.Names))
+	for _, name := range entry.Names {
+		if c := callNamed(name); c != nil {
+			known = append(known, c)
+		}
+	}
 	for _, all := range alternatives(conds) {
-		r := newRule(ret, all, at)
-		r.narrow = newRule(ret, lowWords(all), at)
-		p.rules = append(p.rules, named{entry.Names, r})
+		r := p.newRule(ret, all, at)
+		r.narrow = p.newRule(ret, lowWords(all), at)
+		p.rules = append(p.rules, named{known, r})
 	}
 	return nil
 }
@@ -112,8 +119,9 @@ func alternatives(conds []condition) [][]condition {
 	return [][]condition{conds}
 }
 
-func newRule(action uint32, conds []condition, at string) *rule {
-	r := &rule{action: action, at: at}
+func (p *profile) newRule(action uint32, conds []condition, at string) *rule {
+	p.ids++
+	r := &rule{action: action, at: at, id: p.ids}
 	for _, c := range conds {
 		if c.op != maskedEq || c.mask != 0 {
 			r.conds = append(r.conds, c)
@@ -135,19 +143,14 @@ func lowWords(conds []condition) []condition {
 }
 
 // winners are the rules for one call in the order in which they are tried;
-// the first that matches counts. given is in the order of the profile.
+// the first that matches counts. given is in the order of the profile, and all
+// have conditions: one without beats them, and of several such the first.
 //
-// A rule without conditions beats all that have some, the first of several
-// the others. Rules with conditions are tried as libseccomp's tree has them,
-// which is no business of the order in config.json: see precedence. Those
-// that contradict each other are an error there and here.
+// They are tried as libseccomp's tree has them, which is no business of the
+// order in config.json: see precedence. Those that contradict each other are
+// an error there and here.
 func winners(given []*rule) ([]*rule, error) {
 	var kept []*rule
-	for _, r := range given {
-		if len(r.conds) == 0 {
-			return []*rule{r}, nil
-		}
-	}
 	for _, r := range given {
 		needless, err := against(kept, r)
 		if err != nil {
@@ -155,6 +158,9 @@ func winners(given []*rule) ([]*rule, error) {
 		}
 		if !needless {
 			kept = append(kept, r)
+		}
+		if len(kept) > maxProgram {
+			return nil, tooLong()
 		}
 	}
 	slices.SortStableFunc(kept, precedence)

@@ -98,11 +98,13 @@ type profile struct {
 	flags    uint
 	notify   bool
 	rules    []named
+	ids      uint64 // given to rules so far
 }
 
-// named is a rule and the calls it is for.
+// named is a rule and the calls it is for; those that no table has are left
+// out.
 type named struct {
-	calls []string
+	calls []*call
 	rule  *rule
 }
 

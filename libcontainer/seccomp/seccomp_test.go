@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -48,11 +49,11 @@ func compile(t testing.TB, spec *specs.LinuxSeccomp, goarch string) []unix.SockF
 // on is a call by name.
 func on(t testing.TB, a abi, name string, args ...uint64) Call {
 	t.Helper()
-	known, ok := numbers(name)
-	if !ok || known[a] == none {
+	known := callNamed(name)
+	if known == nil || known.number[a] == none {
 		t.Fatalf("no call %s on %d", name, a)
 	}
-	c := Call{Number: uint32(known[a]), Arch: a.audit()}
+	c := Call{Number: uint32(known.number[a]), Arch: a.audit()}
 	if a == x32 {
 		c.Number |= x32Bit
 	}
@@ -364,7 +365,7 @@ func TestTooLong(t *testing.T) {
 			{Index: 0, Op: specs.OpEqualTo, Value: uint64(i)}, {Index: 1, Op: specs.OpEqualTo, Value: uint64(i) << 33},
 		}})
 	}
-	if _, err := Compile(spec, "amd64"); err == nil || !strings.HasPrefix(err.Error(), "syscalls: too many: the program has ") {
+	if _, err := Compile(spec, "amd64"); err == nil || err.Error() != tooLong().Error() {
 		t.Errorf("2000 rules for a call: %v", err)
 	}
 	spec.Syscalls = spec.Syscalls[:400] // 3200 instructions and long jumps
@@ -375,6 +376,47 @@ func TestTooLong(t *testing.T) {
 		}
 		if got := Answer(f, on(t, amd64, "getpid", i, i<<33+1)); got != allow {
 			t.Fatalf("beside rule %d of 400: %s", i, Describe(got))
+		}
+	}
+}
+
+// TestManyRules: what takes long to think about is refused soon, or done.
+func TestManyRules(t *testing.T) {
+	var names []string
+	for _, c := range calls {
+		names = append(names, c.name)
+	}
+	entry := func(i int) specs.LinuxSyscall {
+		return specs.LinuxSyscall{Names: names, Action: specs.ActErrno, Args: []specs.LinuxSeccompArg{
+			{Index: 0, Op: specs.OpEqualTo, Value: uint64(2 * i)}, {Index: 1, Op: specs.OpEqualTo, Value: uint64(i)},
+		}}
+	}
+	for _, test := range []struct {
+		name    string
+		rules   int
+		change  func(i int, e *specs.LinuxSyscall)
+		refused bool
+	}{
+		{"a thousand for each call", 1000, func(int, *specs.LinuxSyscall) {}, true},
+		{"others for each call", 2000, func(i int, e *specs.LinuxSyscall) { e.Names = names[i%len(names):] }, true},
+		{"the same a thousand times", 1000, func(_ int, e *specs.LinuxSyscall) { e.Args = e.Args[:1]; e.Args[0].Value = 1 }, false},
+		{"without conditions", 1000, func(_ int, e *specs.LinuxSyscall) { e.Args = nil }, false},
+	} {
+		spec := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: []specs.Arch{specs.ArchX86, specs.ArchX32}}
+		for i := range test.rules {
+			e := entry(i)
+			test.change(i, &e)
+			spec.Syscalls = append(spec.Syscalls, e)
+		}
+		start := time.Now()
+		_, err := Compile(spec, "amd64")
+		if (err != nil) != test.refused {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		d := time.Since(start)
+		t.Logf("%s: %v", test.name, d)
+		if d > 10*time.Second {
+			t.Errorf("%s: took %v", test.name, d)
 		}
 	}
 }
@@ -406,27 +448,72 @@ func TestDockerBound(t *testing.T) {
 	}
 }
 
+// looksAtArgs reports whether a call's answer depends on its arguments. Calls
+// that are always allowed are none of a program's cost: the kernel remembers
+// them (seccomp_is_const_allow).
+func looksAtArgs(filter []unix.SockFilter, c Call) bool {
+	blind := slices.Clone(filter)
+	for i, ins := range blind {
+		if ins.Code == opLoad && ins.K >= offArgs {
+			blind[i] = unix.SockFilter{Code: opReturn, K: 1}
+		}
+	}
+	return Answer(blind, c) == 1
+}
+
+// TestAllowedAtOnce: calls that docker's profile allows in any case are
+// answered by architecture and number alone, so that the kernel need not ask
+// about them again.
+func TestAllowedAtOnce(t *testing.T) {
+	spec := docker(t)
+	f := compile(t, spec, "amd64")
+	for _, a := range []abi{amd64, i386, x32} {
+		for _, name := range spec.Syscalls[0].Names {
+			if known := callNamed(name); known == nil || known.number[a] == none {
+				continue
+			}
+			if c := on(t, a, name); Answer(f, c) != allow || looksAtArgs(f, c) {
+				t.Errorf("%s on %d: %s", name, a, Describe(Answer(f, c)))
+			}
+		}
+	}
+}
+
 // TestBound holds the bound of docs/seccomp.md for any profile: two loads, two
 // architectures, the answer, and for each level of a balanced search among the
 // ranges a comparison and at worst a long jump.
 func TestBound(t *testing.T) {
-	random := newRandom(7)
+	random, compiled := newRandom(7), 0
 	for range 300 {
 		spec := random.profile()
 		result, err := Compile(spec, "amd64")
 		if err != nil {
 			continue
 		}
-		ranges := 1
-		for _, ins := range result.Filter {
-			if ins.Code == opAtLeast || ins.Code == opEqual {
-				ranges++
-			}
+		p, err := parseProfile(spec)
+		if err != nil {
+			t.Fatal(err)
 		}
-		limit := 5 + 2*bits.Len(uint(ranges))
+		native, others, err := architectures(spec.Architectures, "amd64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := p.decide(native, others)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ranges := 1
+		for _, b := range root {
+			ranges = max(ranges, len(b.then.ranges))
+		}
+		limit := 5 + 2*bits.Len(uint(ranges-1)) // the logarithm, rounded up
 		if path := longestPath(result.Filter); path > limit {
 			t.Errorf("%d instructions on a path of %d ranges, want %d at most", path, ranges, limit)
 		}
+		compiled++
+	}
+	if compiled < 100 {
+		t.Errorf("%d profiles only", compiled)
 	}
 }
 
@@ -464,5 +551,24 @@ func BenchmarkCompileDocker(b *testing.B) {
 		if _, err := Compile(spec, runtime.GOARCH); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	for answer, want := range map[uint32]string{
+		allow: "SCMP_ACT_ALLOW", kill: "SCMP_ACT_KILL_PROCESS", retKill: "SCMP_ACT_KILL",
+		errno(unix.EPERM): "SCMP_ACT_ERRNO (EPERM)", errno(4000): "SCMP_ACT_ERRNO (4000)",
+		unix.SECCOMP_RET_TRACE | 7: "SCMP_ACT_TRACE (7)", unix.SECCOMP_RET_LOG: "SCMP_ACT_LOG",
+		retNotify: "SCMP_ACT_NOTIFY", unix.SECCOMP_RET_TRAP: "SCMP_ACT_TRAP", 0x12340000: "0x12340000",
+	} {
+		if got := Describe(answer); got != want {
+			t.Errorf("%#x: %s, want %s", answer, got, want)
+		}
+		if want := answer == allow || answer == unix.SECCOMP_RET_LOG; Permits(answer) != want {
+			t.Errorf("%s: permitted: %v", Describe(answer), !want)
+		}
+	}
+	if got := Answer([]unix.SockFilter{{Code: unix.BPF_MISC}}, Call{}); got != kill {
+		t.Errorf("a program of another kind: %s", Describe(got))
 	}
 }

@@ -23,6 +23,7 @@
 static FILE *in;
 static scmp_filter_ctx ctx;
 static int32_t failed;
+static int rules;
 
 static void note(int rc)
 {
@@ -48,6 +49,7 @@ static int rule(void)
 			return -1;
 		args[i] = (struct scmp_arg_cmp){ arg, op, a, b };
 	}
+	rules++;
 	nr = seccomp_syscall_resolve_name(name);
 	if (nr == __NR_SCMP_ERROR)
 		note(-1000); /* the test asked for a name that is not there */
@@ -63,6 +65,8 @@ static int end(void)
 	ssize_t size = 0;
 	uint32_t count;
 
+	if (rules > 32) /* as runc does it: a binary tree */
+		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (failed == 0)
 		note(seccomp_export_bpf(ctx, fd));
 	if (failed == 0)
