@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/console"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
-	"github.com/mocker-runtime/mocker/libcontainer/rights"
 	"github.com/mocker-runtime/mocker/libcontainer/seccomp"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
@@ -138,7 +138,7 @@ func passListener(s *config.Seccomp, pid int, st *specs.State, listener *os.File
 	if err != nil {
 		return fmt.Errorf("encode the state for the seccomp agent: %w", err)
 	}
-	return rights.Send("seccomp agent", s.ListenerPath, message, listener)
+	return console.Pass("seccomp agent", s.ListenerPath, string(message), int(listener.Fd()))
 }
 
 // explainFilter says in the words of config.json what a filter does not let

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,76 @@ func closes(t *testing.T, limit time.Duration, do func() error) {
 	}
 }
 
+func TestSend(t *testing.T) {
+	dir := t.TempDir()
+	for name, socket := range map[string]string{
+		"short": filepath.Join(dir, "s"),
+		"long":  filepath.Join(dir, strings.Repeat("d", 100), "s"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			listener := listen(t, socket)
+			master, slave := openPty(t)
+			if err := Send(socket, master); err != nil {
+				t.Fatal(err)
+			}
+			conn, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(conn)
+			data, oob := make([]byte, 100), make([]byte, 100)
+			n, oobn, _, _, err := unix.Recvmsg(conn, data, oob, unix.MSG_CMSG_CLOEXEC)
+			if err != nil || string(data[:n]) != "/dev/ptmx" {
+				t.Errorf("data: got %q, %v", data[:n], err)
+			}
+			msgs, err := unix.ParseSocketControlMessage(oob[:oobn])
+			if err != nil || len(msgs) != 1 {
+				t.Fatalf("control messages: %v, %v", msgs, err)
+			}
+			fds, err := unix.ParseUnixRights(&msgs[0])
+			if err != nil || len(fds) != 1 {
+				t.Fatalf("descriptors: %v, %v", fds, err)
+			}
+			got := os.NewFile(uintptr(fds[0]), "received")
+			defer got.Close()
+			if _, err := slave.WriteString("hello"); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, got, "hello")
+			if n, err := unix.Read(conn, data); n != 0 || err != nil {
+				t.Errorf("more came: %q, %v", data[:n], err)
+			}
+		})
+	}
+	master, _ := openPty(t)
+	err := Send(filepath.Join(dir, "none"), master)
+	if want := "connect to console socket " + dir + "/none: no such file or directory"; err == nil || err.Error() != want {
+		t.Errorf("no listener: got %v, want %s", err, want)
+	}
+}
+
+func listen(t *testing.T, socket string) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	dir, err := os.Open(filepath.Dir(socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	name := fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(socket))
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: name}), unix.Listen(fd, 1)); err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
 func TestSize(t *testing.T) {
 	master, slave := openPty(t)
 	if err := SetSize(master, 33, 101); err != nil {
@@ -102,5 +173,31 @@ func TestSize(t *testing.T) {
 	}
 	if err := SetSize(r, 1, 1); !errors.Is(err, unix.ENOTTY) {
 		t.Errorf("of a pipe: got %v", err)
+	}
+}
+
+// TestSendMuch: more than a socket holds comes as a whole, with one file.
+func TestSendMuch(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	listener := listen(t, socket)
+	much := []byte(strings.Repeat("0123456789", 1<<17))
+	read := make(chan string)
+	go func() {
+		conn, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		if err != nil {
+			read <- err.Error()
+			return
+		}
+		f := os.NewFile(uintptr(conn), "connection")
+		defer f.Close()
+		var got strings.Builder
+		_, _ = f.WriteTo(&got)
+		read <- got.String()
+	}()
+	if err := Pass("agent", socket, string(much), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-read; got != string(much) {
+		t.Errorf("%d bytes came, want %d", len(got), len(much))
 	}
 }

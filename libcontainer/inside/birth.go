@@ -44,7 +44,7 @@ type Child struct {
 	stack       uintptr  // an address in the child's stack
 	dead        error    // why no further call can be made
 	filter      *Filter  // that its calls run under; nil: none
-	fixedGroups bool     // its user namespace denies setgroups(2)
+	fixedGroups bool     // see FixedGroups
 	reaped      bool
 	closed      bool // the region is unmapped; only its address is left
 	status      unix.WaitStatus

@@ -171,15 +171,16 @@ func gone(pid int) bool {
 // this process, and the failure that is read back once is checked to be a
 // call of this program.
 //
-// born, if not nil, is told the pid of the copy while that may still wait in a
-// call which a seccomp filter asks about. An error of it ends the copy.
-func (in *Child) Become(before, after func(*Program), born func(pid int) error) (pid int, err error) {
+// meet, if it is not nil, is called with the pid of the copy. Either the copy
+// waits for it (see AddTurnstile), or it may be called when the copy has
+// already executed its program. An error of it ends the copy.
+func (in *Child) Become(before, after func(*Program), meet func(pid int) error) (pid int, err error) {
 	p := in.NewProgram()
 	in.region.tid = 0
 	before(p)
 	first := len(p.calls)
 	p.addOldClone("join", unix.CLONE_VFORK)
-	if born != nil {
+	if meet != nil && in.filter.asks() {
 		p.listened = len(p.calls)
 	}
 	after(p)
@@ -191,12 +192,10 @@ func (in *Child) Become(before, after func(*Program), born func(pid int) error) 
 	if err := p.Post(); err != nil {
 		return 0, err
 	}
-	if born != nil {
-		if err := in.tell(born); err != nil {
-			in.Kill()
-			in.endCopy(int(atomic.LoadInt32(&in.region.tid)))
-			return 0, err
-		}
+	if err := in.meetCopy(meet); err != nil {
+		in.Kill()
+		in.endCopy(int(atomic.LoadInt32(&in.region.tid)))
+		return 0, err
 	}
 	status, err := in.Wait()
 	if err != nil {
@@ -215,31 +214,43 @@ func (in *Child) Become(before, after func(*Program), born func(pid int) error) 
 	return 0, fmt.Errorf("the process that joins the container %w", howEnded(status))
 }
 
-// tell waits until the copy of a Become is there and tells of it; then until
-// the copy has executed its program, or the child has ended without one.
-func (in *Child) tell(born func(pid int) error) error {
-	begin, told := time.Now(), false
+// meetCopy waits until there is a copy, and does something with it. Where
+// somebody else may answer calls of the copy, it waits for the copy to get on.
+func (in *Child) meetCopy(do func(pid int) error) error {
+	if do == nil {
+		return nil
+	}
+	begin, met := in.clock(), false
 	for wait := time.Duration(0); !in.ended(wait); wait = min(wait+time.Millisecond, lookAfter) {
 		if tooLong(begin) {
 			return errUnanswered
 		}
 		pid := int(atomic.LoadInt32(&in.region.tid))
-		if told || pid == 0 {
+		if met || pid == 0 {
 			continue
 		}
 		if err := ownChild(pid); err != nil {
 			return err
 		}
-		if err := born(pid); err != nil {
+		if err := do(pid); err != nil || begin.IsZero() {
 			return err
 		}
-		told = true
+		met = true
 	}
-	// What is wrong, if something is, is the caller's to find.
-	if pid := int(atomic.LoadInt32(&in.region.tid)); !told && pid != 0 && in.region.failed.slot == 0 && ownChild(pid) == nil {
-		return born(pid)
+	// What is wrong, if something is, Become says.
+	if pid := int(atomic.LoadInt32(&in.region.tid)); !met && pid != 0 && in.region.failed.slot == 0 && ownChild(pid) == nil {
+		return do(pid)
 	}
 	return nil
+}
+
+// AddTurnstile appends the calls by which a copy waits for a byte from its
+// parent on a pipe; it does not outlive the parent there.
+func (p *Program) AddTurnstile(pipe int) {
+	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+	p.Add("read", "turnstile", unix.SYS_READ, pipe, make([]byte, 8), 1)
+	p.Add("close", "turnstile", unix.SYS_CLOSE, pipe)
+	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, 0)
 }
 
 // forget takes out of the region what earlier programs have left in it: the

@@ -74,6 +74,9 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := schedule(in.PID, last.Process); err != nil {
+		return nil, err
+	}
 	p := in.NewProgram()
 	if last.Open {
 		p.Add("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1)
@@ -98,7 +101,7 @@ func moveIn(in *inside.Child, last Last) error {
 			becomeUser(p, in, last.Process)
 		}
 	}, func(p *inside.Program) {
-		startSession(p, last)
+		startSession(p, last, nil)
 		if last.Process != nil {
 			limitProcesses(p, last.Process.Rlimits)
 		}

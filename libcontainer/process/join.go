@@ -21,23 +21,35 @@ import (
 // to do what a stranger may watch.
 func Join(in *inside.Child, last Last) (pid int, err error) {
 	last.Joins = true
-	if last.filtersEarly() {
-		return joinFiltered(in, last)
+	var t turnstile
+	if afterFork(last.Process.Scheduler) {
+		if err := t.open(last.Process); err != nil {
+			return 0, err
+		}
+		defer t.close()
 	}
-	if err := letGo(in, last, nil); err != nil {
+	if last.filtersEarly() {
+		return joinFiltered(in, last, t)
+	}
+	if err := letGo(in, last, t.keep); err != nil {
 		return 0, err
+	}
+	if t.meet == nil {
+		if err := schedule(in.PID, last.Process); err != nil {
+			return 0, err
+		}
 	}
 	pid, err = in.Become(func(p *inside.Program) {
 		p.Add("close", "pidfd of mocker", unix.SYS_CLOSE, in.ParentFD())
 		becomeUser(p, in, last.Process)
 		hide(p)
 	}, func(p *inside.Program) {
-		startSession(p, last)
+		startSession(p, last, t.keep)
 		limitProcesses(p, last.Process.Rlimits)
 		p.Add("rt_sigprocmask", "none", unix.SYS_RT_SIGPROCMASK, sigSetmask, make([]byte, 8), nil, 8)
 		loadFilter(p, last)
 		p.Add("exec", last.Path, unix.SYS_EXECVE, last.Path, last.Process.Args, last.Env)
-	}, nil)
+	}, t.meet)
 	return pid, Explain(err)
 }
 
@@ -48,15 +60,46 @@ func hide(p *inside.Program) {
 }
 
 // startSession makes the copy the leader of a session, and the terminal its
-// own.
-func startSession(p *inside.Program, last Last) {
+// own. Before it is a mortal one it passes the turnstiles (AddTurnstile).
+func startSession(p *inside.Program, last Last, turnstiles []int) {
 	p.Add("setsid", "", unix.SYS_SETSID)
 	if last.Terminal != nil {
 		p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
 	}
+	for _, fd := range turnstiles {
+		p.AddTurnstile(fd)
+	}
 	if last.Mortal {
 		p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
 	}
+}
+
+// turnstile is where a copy waits until its parent has given it a scheduler
+// that it could not have got from the process it was copied from.
+type turnstile struct {
+	r, w *os.File
+	keep []int // fds that the copy needs for it
+	meet func(pid int) error
+}
+
+func (t *turnstile) open(p *config.Process) (err error) {
+	if t.r, t.w, err = os.Pipe(); err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	t.keep = []int{int(t.r.Fd())}
+	t.meet = func(pid int) error {
+		if err := schedule(pid, p); err != nil {
+			return err
+		}
+		_, err := t.w.Write([]byte{Marker})
+		return err
+	}
+	return nil
+}
+
+func (t *turnstile) close() {
+	t.r.Close()
+	t.w.Close()
 }
 
 // limitProcesses sets RLIMIT_NPROC in the copy: the child counts as a process

@@ -137,23 +137,34 @@ func filterEarly(in *inside.Child, last Last, keep []int) error {
 
 // joinFiltered is Join for a process that loads its filter before it is
 // copied.
-func joinFiltered(in *inside.Child, last Last) (pid int, err error) {
+func joinFiltered(in *inside.Child, last Last, t turnstile) (pid int, err error) {
 	listener, err := becomeFiltered(in, last)
 	if err != nil {
 		return 0, err
 	}
-	var born func(pid int) error
+	if t.meet == nil {
+		if err := schedule(in.PID, last.Process); err != nil {
+			return 0, err
+		}
+	}
+	meet := t.meet
 	if listener != nil {
 		defer listener.Close()
-		born = func(pid int) error { return last.Pass(pid, listener) }
+		meet = func(pid int) error {
+			err := last.Pass(pid, listener)
+			if err == nil && t.meet != nil {
+				err = t.meet(pid)
+			}
+			return err
+		}
 	}
 	pid, err = in.Become(func(p *inside.Program) {
-		takeFiles(p, last, nil)
+		takeFiles(p, last, t.keep)
 	}, func(p *inside.Program) {
-		startSession(p, last)
+		startSession(p, last, t.keep)
 		limitProcesses(p, last.Process.Rlimits)
 		p.Add("rt_sigprocmask", "none", unix.SYS_RT_SIGPROCMASK, sigSetmask, make([]byte, 8), nil, 8)
 		p.Add("exec", last.Path, unix.SYS_EXECVE, last.Path, last.Process.Args, last.Env)
-	}, born)
+	}, meet)
 	return pid, Explain(err)
 }
