@@ -103,6 +103,9 @@ bench: build ## time mocker beside runc and crun (needs root)
 install: build ## install below PREFIX (/usr/local) and DESTDIR
 	install -D -m 0755 mocker '$(DESTDIR)$(PREFIX)/bin/mocker'
 	install -D -m 0644 docs/man/mocker.8 '$(DESTDIR)$(PREFIX)/share/man/man8/mocker.8'
+	./mocker completion bash | install -D -m 0644 /dev/stdin '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/mocker'
+	./mocker completion zsh | install -D -m 0644 /dev/stdin '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_mocker'
+	./mocker completion fish | install -D -m 0644 /dev/stdin '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/mocker.fish'
 
 .PHONY: clean
 clean: ## remove what was made

@@ -159,7 +159,7 @@ func (e *env) launchBox(c *cli.Context, detached bool) (*libcontainer.Container,
 	opts.MakeBundle = func(dir string) (*config.Config, error) {
 		cfg, err := box.Make(dir)
 		if err == nil {
-			e.logWarnings(cfg)
+			e.warnAll(cfg.Warnings)
 		}
 		return cfg, err
 	}

@@ -152,7 +152,7 @@ docker call it in place of runc; it is as easily called by hand:
 
 "mocker help VERB" explains a verb and gives an example.`,
 		Flags:    globalFlags(),
-		Commands: e.verbs(),
+		Commands: e.verbs(build),
 		// A comma in a value is the value's own: --env LIST=a,b.
 		DisableSliceFlagSeparator: true,
 
@@ -180,7 +180,7 @@ docker call it in place of runc; it is as easily called by hand:
 	return app
 }
 
-func (e *env) verbs() []*cli.Command {
+func (e *env) verbs(build Build) []*cli.Command {
 	return []*cli.Command{
 		e.specVerb(),
 		e.createVerb(),
@@ -196,6 +196,10 @@ func (e *env) verbs() []*cli.Command {
 		e.pauseVerb(),
 		e.resumeVerb(),
 		e.deleteVerb(),
+		e.validateVerb(),
+		e.featuresVerb(build),
+		e.completionVerb(),
+		e.completeVerb(),
 		e.hookVerb(),
 		e.helpVerb(),
 	}

@@ -77,7 +77,6 @@ func TestRefusals(t *testing.T) {
 		{"pause", `"pause" requires exactly 1 argument(s) (usage: mocker pause <container-id>)`},
 		{"resume a b", `"resume" requires exactly 1 argument(s) (usage: mocker resume <container-id>)`},
 		{"update", `"update" requires exactly 1 argument(s) (usage: mocker update <container-id>)`},
-		{"update --mem-bw-schema MB:0=20 x", `--mem-bw-schema: Intel RDT is not supported`},
 		{"update --memroy 5m x", `update: flag provided but not defined: -memroy (did you mean --memory?)`},
 		{"events", `"events" requires exactly 1 argument(s) (usage: mocker events <container-id>)`},
 		{"events --interval -1s x", `--interval -1s: must be greater than 0`},

@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -23,21 +24,22 @@ func (e *env) execVerb() *cli.Command {
 exits with its status, or 128 and the number of the signal that ended it, or
 255 when mocker itself failed. The process is that of the bundle's config.json
 with another command line, without a terminal unless --tty is given, and with
-what the flags change; or that of a process.json. Flags come before the id.
+what the flags change; or that of a process.json. A process for which no
+profile or label is given has the container's. Flags come before the id.
 
 EXAMPLE
     mocker exec box1 ps
-    mocker exec --tty --env TERM=linux --user 1000:1000 box1 sh`,
+    mocker exec --tty --env TERM=linux --user 1000:1000 box1 sh
+    mocker exec --apparmor docker-default box1 id`,
 		Flags: append(processFlags(),
 			&cli.StringFlag{Name: "process", Aliases: []string{"p"}, Usage: "take the process from `FILE`, which has what stands under \"process\" in a config.json; goes with none of the flags above but --tty"},
 			option("return once the process has started", "detach", "d"),
 			&cli.StringFlag{Name: "console-socket", Usage: "send the master side of the terminal to the AF_UNIX socket at `PATH`"},
 			&cli.StringFlag{Name: "pid-file", Usage: "write the process id to `FILE`, digits only"},
+			&cli.StringFlag{Name: "pidfd-socket", Usage: "send a pidfd of the process to the AF_UNIX socket at `PATH`"},
 			&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` file descriptors, from 3 on, to the process"},
 			listFlag{&cli.StringSliceFlag{Name: "cgroup", Usage: "put the process into the existing cgroup `[CONTROLLER[,CONTROLLER]:]PATH` below the container's"}},
 			option("in a paused container wait until it is resumed", "ignore-paused"),
-			&cli.StringFlag{Name: "apparmor", Usage: "not built yet: refused"},
-			&cli.StringFlag{Name: "process-label", Usage: "not built yet: refused"},
 		),
 		Action: e.exec,
 	}
@@ -53,6 +55,8 @@ func processFlags() []cli.Flag {
 		listFlag{&cli.StringSliceFlag{Name: "additional-gids", Aliases: []string{"g"}, Usage: "add the group `GID`, a number"}},
 		listFlag{&cli.StringSliceFlag{Name: "cap", Aliases: []string{"c"}, Usage: "add the capability `CAP_NAME`"}},
 		option("let the process gain no privileges by execve", "no-new-privs"),
+		&cli.StringFlag{Name: "apparmor", Usage: "confine the process by the AppArmor profile `NAME`, which is loaded; \"unconfined\" is by none"},
+		&cli.StringFlag{Name: "process-label", Usage: "give the process the SELinux label `CONTEXT`"},
 	}
 }
 
@@ -94,14 +98,10 @@ func (e *env) execOptions(c *cli.Context) (libcontainer.ExecOptions, error) {
 	opts := libcontainer.ExecOptions{
 		PidFile:       c.String("pid-file"),
 		ConsoleSocket: c.String("console-socket"),
+		PidfdSocket:   c.String("pidfd-socket"),
 		PreserveFDs:   c.Int("preserve-fds"),
 		IgnorePaused:  c.Bool("ignore-paused"),
 		Debugf:        e.report.debugf,
-	}
-	for _, name := range []string{"apparmor", "process-label"} {
-		if c.String(name) != "" {
-			return opts, fmt.Errorf("--%s %q: not supported yet", name, c.String(name))
-		}
 	}
 	if opts.PreserveFDs < 0 {
 		return opts, fmt.Errorf("--preserve-fds %d: must not be negative", opts.PreserveFDs)
@@ -119,9 +119,7 @@ func (e *env) process(c *cli.Context, container *libcontainer.Container) (*confi
 		return nil, err
 	}
 	process, warnings, err := specconv.ConvertProcess(given, file)
-	for _, warning := range warnings {
-		e.report.debugf("%s", warning)
-	}
+	e.warnAll(warnings)
 	return process, err
 }
 
@@ -177,6 +175,8 @@ func changeProcess(c *cli.Context, p *specs.Process) error {
 	if c.IsSet("no-new-privs") {
 		p.NoNewPrivileges = c.Bool("no-new-privs")
 	}
+	p.ApparmorProfile = cmp.Or(c.String("apparmor"), p.ApparmorProfile)
+	p.SelinuxLabel = cmp.Or(c.String("process-label"), p.SelinuxLabel)
 	if err := changeUser(c, &p.User); err != nil {
 		return err
 	}

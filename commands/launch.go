@@ -3,7 +3,9 @@ package commands
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/urfave/cli/v2"
 
@@ -18,9 +20,11 @@ func launchFlags() []cli.Flag {
 		&cli.StringFlag{Name: "bundle", Aliases: []string{"b"}, Value: ".", Usage: "take config.json and the root file system from `DIR`"},
 		&cli.StringFlag{Name: "console-socket", Usage: "send the master side of the terminal to the AF_UNIX socket at `PATH`"},
 		&cli.StringFlag{Name: "pid-file", Usage: "write the process id to `FILE`, digits only"},
+		&cli.StringFlag{Name: "pidfd-socket", Usage: "send a pidfd of the process to the AF_UNIX socket at `PATH`"},
 		option("move the root instead of pivot_root, for a root file system on the initramfs", "no-pivot"),
 		option("keep the caller's session keyring", "no-new-keyring"),
-		&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` file descriptors, from 3 on, to the process"},
+		&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` file descriptors, from 3 on, to the process; with LISTEN_FDS those behind the sockets"},
+		&cli.StringFlag{Name: "resctrl", Usage: "use the resctrl file system at `DIR`, for linux.intelRdt, instead of the one that is mounted"},
 	}
 }
 
@@ -35,7 +39,7 @@ func (e *env) launch(c *cli.Context, detached bool) (*libcontainer.Container, er
 	if err != nil {
 		return nil, err
 	}
-	e.logWarnings(cfg)
+	e.warnAll(cfg.Warnings)
 	terminal := cfg.Process != nil && cfg.Process.Terminal
 	if err := checkConsole(detached, terminal, opts.ConsoleSocket); err != nil {
 		return nil, err
@@ -43,9 +47,15 @@ func (e *env) launch(c *cli.Context, detached bool) (*libcontainer.Container, er
 	return libcontainer.Create(cfg, opts)
 }
 
-func (e *env) logWarnings(cfg *config.Config) {
-	for _, warning := range cfg.Warnings {
-		e.report.debugf("%s", warning)
+// warnAll tells what is ignored of a config.json to a person, or with --debug
+// to the log that an engine has named.
+func (e *env) warnAll(warnings []string) {
+	for _, warning := range warnings {
+		if e.globals.Log == "" {
+			e.report.warn(errors.New(warning))
+		} else {
+			e.report.debugf("%s", warning)
+		}
 	}
 }
 
@@ -59,6 +69,10 @@ func (e *env) createOptions(c *cli.Context) (libcontainer.CreateOptions, error) 
 		NoNewKeyring:  c.Bool("no-new-keyring"),
 		Rootless:      e.rootless,
 		PreserveFDs:   c.Int("preserve-fds"),
+		PidfdSocket:   c.String("pidfd-socket"),
+		Sockets:       listenSockets(),
+		NotifySocket:  os.Getenv("NOTIFY_SOCKET"),
+		Resctrl:       c.String("resctrl"),
 		Warn:          e.report.warn,
 		Debugf:        e.report.debugf,
 	}
@@ -66,6 +80,16 @@ func (e *env) createOptions(c *cli.Context) (libcontainer.CreateOptions, error) 
 		return opts, fmt.Errorf("--preserve-fds %d: must not be negative", opts.PreserveFDs)
 	}
 	return opts, nil
+}
+
+// listenSockets are the sockets that a service manager has opened for mocker,
+// and so for the container (sd_listen_fds(3)).
+func listenSockets() libcontainer.Sockets {
+	count, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil || count <= 0 || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
+		return libcontainer.Sockets{}
+	}
+	return libcontainer.Sockets{Count: count, Names: os.Getenv("LISTEN_FDNAMES")}
 }
 
 // loadConfig reads, checks and resolves the config.json of a bundle.

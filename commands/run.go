@@ -94,7 +94,17 @@ func (e *env) stay(c *cli.Context, launch func(*cli.Context, bool) (*libcontaine
 		return err
 	}
 	defer container.Close()
+	if err := container.ListenReady(os.Getenv("NOTIFY_SOCKET")); err != nil {
+		return errors.Join(err, container.Delete(true))
+	}
+	if !detached {
+		// mocker stays, and is what the service manager has started.
+		go e.waitReady(container, os.Getpid())
+	}
 	status, err := e.follow(container, signals)
+	if detached && err == nil {
+		e.waitReady(container, 0)
+	}
 	if detached && err == nil && !bundleForm(c) {
 		_, err = fmt.Fprintln(e.streams.Out, container.ID())
 		return err
@@ -109,6 +119,14 @@ func (e *env) stay(c *cli.Context, launch func(*cli.Context, bool) (*libcontaine
 		return exitStatus(status)
 	}
 	return result(status, errors.Join(err, deleteErr))
+}
+
+// waitReady tells a service manager that the container is ready. The container
+// runs whether it can be told or not.
+func (e *env) waitReady(container *libcontainer.Container, mainPID int) {
+	if err := container.WaitReady(mainPID); err != nil {
+		e.report.warn(err)
+	}
 }
 
 // process is what mocker can stay with: the first process of a container, or

@@ -60,6 +60,17 @@ func realtimeSignal(name string) (syscall.Signal, bool) {
 	return syscall.Signal(n), true
 }
 
+// signalNames are those of signals below the real-time ones, without SIG.
+func signalNames() []string {
+	var names []string
+	for n := syscall.Signal(1); n < sigRTMin; n++ {
+		if name := unix.SignalName(n); name != "" {
+			names = append(names, strings.TrimPrefix(name, "SIG"))
+		}
+	}
+	return names
+}
+
 // forwarded are the signals that a foreground run passes on to the container:
 // all that can be caught, but those that are about mocker itself. SIGCHLD tells
 // of mocker's own children, SIGPIPE of its own output, SIGURG is the Go

@@ -1,6 +1,8 @@
 package commands
 
 import (
+	"os"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/mocker-runtime/mocker/libcontainer"
@@ -13,7 +15,8 @@ func (e *env) startVerb() *cli.Command {
 		ArgsUsage: "<container-id>",
 		Description: `start runs the startContainer hooks in the container, lets the process of a
 created container execute its program, runs the poststart hooks on the host,
-and returns. If a hook fails the container is stopped and deleted.
+and returns; with NOTIFY_SOCKET, at create and here, when the program has said
+that it is ready (sd_notify), or has ended. If a hook fails the container is stopped and deleted.
 
 EXAMPLE
     mocker create --bundle /tmp/box box1
@@ -23,5 +26,13 @@ EXAMPLE
 }
 
 func (e *env) start(c *cli.Context) error {
-	return e.with(c, (*libcontainer.Container).Start)
+	return e.with(c, func(container *libcontainer.Container) error {
+		if err := container.ListenReady(os.Getenv("NOTIFY_SOCKET")); err != nil {
+			return err
+		}
+		if err := container.Start(); err != nil {
+			return err
+		}
+		return container.WaitReady(0)
+	})
 }

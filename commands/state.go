@@ -1,12 +1,12 @@
 package commands
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/mocker-runtime/mocker/libcontainer"
+	"github.com/mocker-runtime/mocker/libcontainer/lazyjson"
 )
 
 func (e *env) stateVerb() *cli.Command {
@@ -30,7 +30,7 @@ func (e *env) state(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		data, err := json.MarshalIndent(st, "", "  ")
+		data, err := lazyjson.MarshalIndent(st, "  ")
 		if err != nil {
 			return fmt.Errorf("encode state of container %q: %w", st.ID, err)
 		}

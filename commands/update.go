@@ -78,14 +78,43 @@ func limitFlags() []limitFlag {
 }
 
 // refusedLimits are flags of runc that mocker cannot honour, with why. runc
-// ignores the first two.
+// ignores them.
 func refusedLimits() [][2]string {
-	const noRdt = "Intel RDT is not supported"
 	return [][2]string{
 		{"kernel-memory", "the kernel has no such limit since 5.4"},
 		{"kernel-memory-tcp", "deprecated by the kernel, as the kernel memory limit is"},
-		{"l3-cache-schema", noRdt}, {"mem-bw-schema", noRdt},
 	}
+}
+
+// schemaFlags are the flags for the container's class of service.
+func schemaFlags() []schemaFlag {
+	return []schemaFlag{
+		{"l3-cache-schema", "share of the L3 cache, a `LINE` such as L3:0=f;1=ff; see linux.intelRdt", specconv.CheckSchema},
+		{"mem-bw-schema", "share of the bandwidth of memory, a `LINE` such as MB:0=50;1=100", specconv.CheckMemBwSchema},
+	}
+}
+
+type schemaFlag struct {
+	name, usage string
+	check       func(line string) error
+}
+
+// schemata are the lines that the flags give.
+func schemata(c *cli.Context) (lines []string, err error) {
+	for _, f := range schemaFlags() {
+		line := c.String(f.name)
+		if line == "" {
+			continue
+		}
+		if c.String("resources") != "" {
+			return nil, fmt.Errorf("--resources and --%s: give one or the other", f.name)
+		}
+		if err := f.check(line); err != nil {
+			return nil, fmt.Errorf("--%s %q: %w", f.name, line, err)
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
 }
 
 func updateFlags() []cli.Flag {
@@ -93,6 +122,9 @@ func updateFlags() []cli.Flag {
 		&cli.StringFlag{Name: "resources", Aliases: []string{"r"}, Usage: "take the limits from `FILE`, - is standard input; no other flag can be given then"},
 	}
 	for _, f := range limitFlags() {
+		flags = append(flags, &cli.StringFlag{Name: f.name, Usage: f.usage})
+	}
+	for _, f := range schemaFlags() {
 		flags = append(flags, &cli.StringFlag{Name: f.name, Usage: f.usage})
 	}
 	for _, f := range refusedLimits() {
@@ -115,6 +147,10 @@ func (e *env) update(c *cli.Context) error {
 		return err
 	}
 	defer container.Close()
+	lines, err := schemata(c)
+	if err != nil {
+		return err
+	}
 	wanted, where, err := e.wantedLimits(c)
 	if err != nil {
 		return err
@@ -131,7 +167,7 @@ func (e *env) update(c *cli.Context) error {
 	for _, w := range warnings {
 		e.report.debugf("%s", w)
 	}
-	return container.Update(limits)
+	return container.Update(limits, lines)
 }
 
 // wantedLimits reads the limits from the file or the flags. where says from

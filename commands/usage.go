@@ -9,7 +9,7 @@ import (
 )
 
 // unbuilt are the verbs of runc that mocker will have and does not have yet.
-const unbuilt = " checkpoint features restore "
+const unbuilt = " checkpoint restore "
 
 // usageError turns a flag that cannot be parsed into one line. cli would print
 // the whole help on stdout, which belongs to answers.

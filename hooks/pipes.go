@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -18,7 +19,9 @@ type pipes struct {
 	done chan struct{} // closed when out has been read to its end
 }
 
-func newPipes() (*pipes, error) {
+// newPipes makes the streams. What the annotations of a container send to a
+// file goes there, and is not in the error.
+func newPipes(annotations map[string]string) (*pipes, error) {
 	p := &pipes{done: make(chan struct{})}
 	var err, err2 error
 	p.stdio[0], p.in, err = os.Pipe()
@@ -27,11 +30,55 @@ func newPipes() (*pipes, error) {
 	}
 	p.stdio[2] = p.stdio[1]
 	if err != nil {
+		err = fmt.Errorf("make its pipes: %w", err)
+	} else {
+		err = p.redirect(annotations)
+	}
+	if err != nil {
 		p.closeStdio()
 		p.close()
-		return nil, fmt.Errorf("make its pipes: %w", err)
+		return nil, err
 	}
 	return p, nil
+}
+
+// The annotations, which are crun's: each names a file that is appended to.
+const (
+	stdoutFile = "run.oci.hooks.stdout"
+	stderrFile = "run.oci.hooks.stderr"
+)
+
+// redirect replaces what the annotations say.
+func (p *pipes) redirect(annotations map[string]string) error {
+	pipe := p.stdio[1]
+	for fd, name := range map[int]string{1: stdoutFile, 2: stderrFile} {
+		path, ok := annotations[name]
+		if !ok {
+			continue
+		}
+		f, err := openOutput(path)
+		if err != nil {
+			return fmt.Errorf("annotation %s: %w", name, err)
+		}
+		p.stdio[fd] = f
+	}
+	if p.stdio[1] != pipe && p.stdio[2] != pipe {
+		_ = pipe.Close()
+	}
+	return nil
+}
+
+// openOutput opens a file without waiting for the reader of a FIFO.
+func openOutput(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|syscall.O_NONBLOCK, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.SetNonblock(int(f.Fd()), false); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return f, nil
 }
 
 // serve feeds the hook and listens to it. That it does not read is no error:

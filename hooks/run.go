@@ -45,7 +45,8 @@ type Start func(hook *config.Hook, stdio [3]*os.File) (Process, error)
 // is gone, as it may be by the time of a poststop hook).
 //
 // The error names the hook by its path and ends with the last of what it
-// wrote to its standard output and error. A hook that outlives its timeout is
+// wrote to its standard output and error, unless annotations of the container
+// send that elsewhere (see newPipes). A hook that outlives its timeout is
 // killed, with its process group, and the error says so; so it is when ctx
 // ends, with the cause of that as the error. A hook that ends without reading
 // its input is no failure, nor is one that leaves a process in the background:
@@ -74,7 +75,7 @@ func RunWith(ctx context.Context, list []config.Hook, st *specs.State, start Sta
 		return fmt.Errorf("encode the state of container %q: %w", st.ID, err)
 	}
 	for i := range list {
-		if err := runOne(ctx, &list[i], state, start); err != nil {
+		if err := runOne(ctx, &list[i], st.Annotations, state, start); err != nil {
 			return fmt.Errorf("hook %q: %w", list[i].Path, err)
 		}
 	}
@@ -94,7 +95,7 @@ func workDir(bundle string) (string, error) {
 	}
 }
 
-func runOne(ctx context.Context, hook *config.Hook, state []byte, start Start) error {
+func runOne(ctx context.Context, hook *config.Hook, annotations map[string]string, state []byte, start Start) error {
 	if hook.Timeout > 0 {
 		var stop context.CancelFunc
 		cause := fmt.Errorf("timed out after %s", hook.Timeout)
@@ -104,7 +105,7 @@ func runOne(ctx context.Context, hook *config.Hook, state []byte, start Start) e
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	p, err := newPipes()
+	p, err := newPipes(annotations)
 	if err != nil {
 		return err
 	}

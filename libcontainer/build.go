@@ -19,6 +19,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
+	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
@@ -41,6 +42,9 @@ func (n *creation) birth() error {
 		return err
 	}
 	n.in, n.c.in = in, in
+	if keepsGroups(n.cfg.Annotations) {
+		in.KeepGroups()
+	}
 	n.st.Hooked = len(n.cfg.Hooks.Prestart)+len(n.cfg.Hooks.CreateRuntime)+len(n.cfg.Hooks.CreateContainer) > 0
 	if err := n.saveInit(); err != nil {
 		return err
@@ -90,8 +94,13 @@ func bear(namespaces uintptr, cg *cgroups.Cgroup) (*inside.Child, error) {
 }
 
 // attach lets the child enter its cgroup in the hierarchies that it could not
-// be born into.
-func (n *creation) attach() error { return attach(n.in, n.cgroup) }
+// be born into, and its class of service.
+func (n *creation) attach() error {
+	if err := attach(n.in, n.cgroup); err != nil {
+		return err
+	}
+	return resctrl.Attach(n.st.RDT, n.in.PID)
+}
 
 func attach(in *inside.Child, cg *cgroups.Cgroup) error {
 	files, err := cg.Tasks()
@@ -126,61 +135,6 @@ func (n *creation) namespaces() error {
 	}
 	return n.saveInit()
 }
-
-// keyring gives the container a session keyring of its own: the caller's may
-// hold keys that are none of its business.
-func (n *creation) keyring() error {
-	if n.opts.NoNewKeyring {
-		return nil
-	}
-	key, err := n.in.JoinSessionKeyring(n.keyringName())
-	if err == nil {
-		permissions := uint32(ownKeyring)
-		if n.cfg.Has(unix.CLONE_NEWUSER) {
-			permissions |= othersSearch // whose the keyring is depends on when it was made
-		}
-		err = n.in.SetKeyPermissions(key, permissions)
-	}
-	if errors.Is(err, unix.ENOSYS) {
-		return nil // a kernel without keyrings has none to leak
-	}
-	if errors.Is(err, unix.EDQUOT) {
-		return fmt.Errorf("%w: the quota in /proc/sys/kernel/keys is used up; --no-new-keyring goes without", err)
-	}
-	return err
-}
-
-// keyringName is that of the session keyring; "" if the container has none.
-func (n *creation) keyringName() string {
-	if n.opts.NoNewKeyring {
-		return ""
-	}
-	return keyringName(n.opts.ID)
-}
-
-// keyringName is runc's. exec finds the keyring by it.
-func keyringName(id string) string { return "_ses." + id }
-
-// joinKeyring brings a joiner into the container's session keyring: "" is
-// none.
-func joinKeyring(in *inside.Child, name string) error {
-	if name == "" {
-		return nil
-	}
-	_, err := in.JoinSessionKeyring(name)
-	if err != nil && !errors.Is(err, unix.ENOSYS) {
-		return fmt.Errorf("session keyring: %w", err)
-	}
-	return nil
-}
-
-// The permissions of the session keyring (keyctl(2), KEYCTL_SETPERM): all for
-// who has it, and for its user what the kernel gives (view, read, link) and
-// to search it, so that a later process can join it.
-const (
-	ownKeyring   = 0x3f1b0000
-	othersSearch = 0x00000008
-)
 
 func (n *creation) mount() error {
 	var dirs []rootfs.CgroupDir
@@ -297,6 +251,7 @@ func (n *creation) lookUp() error {
 	if n.cfg.Process == nil {
 		return nil
 	}
+	n.passSockets()
 	n.program.Process = n.cfg.Process
 	return lookUp(n.in, n.root.FD(), &n.program, n.opts.Debugf)
 }
@@ -304,6 +259,9 @@ func (n *creation) lookUp() error {
 // arm readies the last program; when it returns the child shares nothing
 // with this process any more.
 func (n *creation) arm() error {
+	if err := process.TakeOn(n.in, n.cfg.Traits); err != nil {
+		return err
+	}
 	if err := n.makeGate(); err != nil {
 		return err
 	}
@@ -315,7 +273,7 @@ func (n *creation) arm() error {
 			return err
 		}
 	}
-	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.PreserveFDs
+	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.Sockets.Count+n.opts.PreserveFDs
 	n.program.Nofile[0], n.program.Nofile[1] = nofile.Original()
 	n.program.Inhabited, n.program.Open = n.entered.PID != nil, os.Geteuid() != 0
 	var err error

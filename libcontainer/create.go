@@ -14,6 +14,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
+	"github.com/mocker-runtime/mocker/libcontainer/netdevices"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
@@ -29,9 +30,13 @@ type CreateOptions struct {
 	NoPivot       bool        // move the root instead of pivot_root(2)
 	NoNewKeyring  bool        // keep the caller's session keyring
 	Rootless      bool        // go without cgroups that may not be made, unless limits are asked for
-	PreserveFDs   int         // fds from 3 on that the process inherits
+	PidfdSocket   string      // AF_UNIX socket that receives a pidfd of the process; "": none
+	Sockets       Sockets     // that the process inherits
+	PreserveFDs   int         // fds behind the sockets, else from 3 on, that the process inherits
+	NotifySocket  string      // of the service manager that is to be told when the program is ready; "": none
 	NoInput       bool        // stdin of a process without a terminal is the null device
 	LogOutput     bool        // its output goes to the file "log" in its own bundle
+	Resctrl       string      // directory that stands for the resctrl file system; "": where it is mounted
 	Warn          func(error) // see Container.Warn
 
 	// MakeBundle fills a new directory that belongs to the container and goes
@@ -49,9 +54,11 @@ type creation struct {
 	c    *Container
 	st   *state.State
 
-	cgroup *cgroups.Cgroup
-	in     *inside.Child
-	root   *rootfs.Root
+	class   *config.RDTGroup // nil: none
+	cgroup  *cgroups.Cgroup
+	devices *netdevices.Moved // nil: none
+	in      *inside.Child
+	root    *rootfs.Root
 
 	entered *namespaces.Entered
 	tty     *os.File // the container's end of its terminal
@@ -76,10 +83,13 @@ var steps = [...]struct {
 }{
 	{"", (*creation).reserve}, // its errors are about the id, and say so
 	{"", (*creation).makeBundle},
+	{"", (*creation).offerNotify},
+	{"class of service", (*creation).makeClass},
 	{"cgroup", (*creation).makeCgroup},
 	{"birth", (*creation).birth},
 	{"attach to cgroup", (*creation).attach},
 	{"namespaces", (*creation).namespaces},
+	{"network devices", (*creation).moveDevices},
 	{"session keyring", (*creation).keyring},
 	{"rootfs", (*creation).mount},
 	{"", (*creation).hooks}, // its errors say which
@@ -89,7 +99,9 @@ var steps = [...]struct {
 	{"sysctl", func(n *creation) error { return n.root.Sysctls() }},
 	{"protect paths", (*creation).protect},
 	{"find program", (*creation).lookUp},
+	{"", (*creation).confine}, // its errors say by what
 	{"prepare process", (*creation).arm},
+	{"", (*creation).sendPidfd},
 	{"save", (*creation).save},
 }
 
@@ -126,6 +138,9 @@ func (n *creation) undo(err error) error {
 	if n.c == nil {
 		return err // nothing reserved
 	}
+	if n.devices != nil {
+		err = errors.Join(err, n.devices.Undo())
+	}
 	if n.in != nil {
 		n.in.Kill()
 	}
@@ -160,6 +175,9 @@ func (n *creation) close() {
 	if n.entered != nil {
 		n.entered.Close()
 	}
+	if n.devices != nil {
+		n.devices.Close()
+	}
 	for _, fd := range []int{n.gate.Start, n.gate.Started} {
 		if fd > 0 {
 			unix.Close(fd)
@@ -167,24 +185,34 @@ func (n *creation) close() {
 	}
 }
 
-// checkPreserved refuses to pass on what the caller has not opened. What
-// mocker itself has open there is close-on-exec, unlike all that it has
-// inherited.
-func checkPreserved(count int) error {
-	for fd := 3; fd < 3+count; fd++ {
+// checkPreserved refuses to pass on what the caller has not opened: sockets,
+// and what lies behind them. What mocker itself has open there is
+// close-on-exec, unlike all that it has inherited.
+func checkPreserved(sockets, count int) error {
+	for fd := 3; fd < 3+sockets+count; fd++ {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err != nil || flags&unix.FD_CLOEXEC != 0 {
-			return fmt.Errorf("--preserve-fds %d: fd %d is not open", count, fd)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 {
+			continue
 		}
+		if fd < 3+sockets {
+			return fmt.Errorf("LISTEN_FDS=%d: fd %d is not open", sockets, fd)
+		}
+		return fmt.Errorf("--preserve-fds %d: fd %d is not open", count, fd)
 	}
 	return nil
 }
 
 func (n *creation) reserve() error {
-	if err := checkPreserved(n.opts.PreserveFDs); err != nil {
+	if err := checkPreserved(n.opts.Sockets.Count, n.opts.PreserveFDs); err != nil {
 		return err
 	}
 	if err := checkUser(n.cfg); err != nil {
+		return err
+	}
+	if err := checkLabels(n.cfg); err != nil {
+		return err
+	}
+	if err := n.checkMachine(); err != nil {
 		return err
 	}
 	dir, err := state.Reserve(n.opts.Root, n.opts.ID)
@@ -209,8 +237,12 @@ func (n *creation) makeBundle() (err error) {
 		Created: time.Now().UTC(), Owner: state.UserName(os.Getuid()), Stage: state.Creating,
 		Annotations: n.cfg.Annotations,
 		NoKeyring:   n.opts.NoNewKeyring,
+		Traits:      n.cfg.Traits,
 		SharedPID:   n.cfg.NewFlags()&unix.CLONE_NEWPID == 0, NoProcess: n.cfg.Process == nil,
 		Hooks: config.Hooks{StartContainer: n.cfg.Hooks.StartContainer, Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
+	}
+	if n.cfg.Process != nil {
+		n.st.Labels = n.cfg.Process.Labels
 	}
 	if len(n.st.Hooks.StartContainer) > 0 {
 		n.st.Process = n.cfg.Process
@@ -227,7 +259,7 @@ func (n *creation) makeCgroup() error {
 	if err != nil {
 		return err
 	}
-	n.st.CgroupPaths = cg.Paths()
+	n.st.CgroupPaths, n.st.CgroupsFound = cg.Paths(), cg.Found()
 	if err := n.c.dir.Save(n.st); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mocker-runtime/mocker/hooks"
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
+	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
@@ -129,9 +130,13 @@ func (c *Container) destroy(st *state.State) error {
 		if err != nil {
 			return err
 		}
+		cg.Keep(st.CgroupsFound)
 		if err := cg.Destroy(); err != nil {
 			return err
 		}
+	}
+	if err := resctrl.Remove(st.RDT); err != nil {
+		return err
 	}
 	if st.Stage == state.Created || st.Hooked {
 		c.poststop(st)

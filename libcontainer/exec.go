@@ -12,6 +12,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/console"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/lsm"
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
@@ -30,6 +31,7 @@ var (
 type ExecOptions struct {
 	PidFile       string            // file for the pid, as decimal digits; "": none
 	ConsoleSocket string            // AF_UNIX socket that receives the terminal; "": see Process.Console
+	PidfdSocket   string            // AF_UNIX socket that receives a pidfd of the process; "": none
 	PreserveFDs   int               // fds from 3 on that the process inherits
 	IgnorePaused  bool              // in a paused container, wait until it is resumed
 	Cgroup        map[string]string // cgroups below the container's by controller; "": all controllers
@@ -58,7 +60,7 @@ type Process struct {
 // A container whose process still waits for start takes others, as with runc.
 // The container is not locked: hooks of start may call exec.
 func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error) {
-	if err := checkPreserved(opts.PreserveFDs); err != nil {
+	if err := checkPreserved(0, opts.PreserveFDs); err != nil {
 		return nil, err
 	}
 	st, err := c.dir.Load()
@@ -70,6 +72,9 @@ func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error
 		return nil, fmt.Errorf("%w: %q", errStopped, c.id)
 	case Creating:
 		return nil, fmt.Errorf("cannot exec in a container in the %s state: %q", status, c.id)
+	}
+	if err := confineLike(cfg, st.Labels); err != nil {
+		return nil, err
 	}
 	pidfd, err := c.pidfd(st)
 	if errors.Is(err, ErrNotRunning) {
@@ -104,7 +109,9 @@ func (p *Process) enter(st *state.State) error {
 	if cg, err = cg.Below(p.opts.Cgroup); err != nil {
 		return fmt.Errorf("--cgroup: %w", err)
 	}
-	p.in, err = place{pid: p.init, pidfd: p.pidfd, cgroup: cg}.join()
+	to := placeOf(st, p.pidfd, cg)
+	to.affinity = p.last.Process.Affinity
+	p.in, err = to.join()
 	if err != nil {
 		return err
 	}
@@ -112,7 +119,7 @@ func (p *Process) enter(st *state.State) error {
 		return err
 	}
 	if !st.NoKeyring {
-		if err := joinKeyring(p.in, keyringName(st.ID)); err != nil {
+		if err := joinKeyring(p.in, keyringName(st.ID), p.last.Process.Labels.SELinux); err != nil {
 			return err
 		}
 	}
@@ -131,7 +138,7 @@ func (p *Process) enter(st *state.State) error {
 	if err := lookUp(p.in, root, &p.last, p.opts.Debugf); err != nil {
 		return fmt.Errorf("find program: %w", err)
 	}
-	return nil
+	return lsm.Confine(p.in, p.last.Process.Labels)
 }
 
 // checkIDs makes sure that the process can take on its ids, and gives the map
@@ -188,14 +195,27 @@ func (p *Process) Start() error {
 	// A child that has not been reaped: its pid is its own.
 	if p.child, err = unix.PidfdOpen(pid, 0); err != nil {
 		err = fmt.Errorf("open pidfd of process %d: %w", pid, err)
-	} else if p.opts.PidFile != "" {
-		err = writePidFile(p.opts.PidFile, pid)
+	} else {
+		err = p.report()
 	}
 	if err != nil {
 		_ = unix.Kill(pid, unix.SIGKILL)
 		_, _ = p.Wait()
 	}
 	return err
+}
+
+// report tells who wants to know of the process.
+func (p *Process) report() error {
+	if p.opts.PidfdSocket != "" {
+		if err := console.Pass("pidfd socket", p.opts.PidfdSocket, "setns", p.child); err != nil {
+			return err
+		}
+	}
+	if p.opts.PidFile == "" {
+		return nil
+	}
+	return writePidFile(p.opts.PidFile, p.pid)
 }
 
 // why is the reason behind an error: whatever failed, when the container has

@@ -16,6 +16,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/lsm"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
@@ -53,6 +54,7 @@ func whileAlive(pidfd int) (context.Context, context.CancelFunc) {
 type insider struct {
 	place
 	keyring string // of the container; "": it has none
+	label   string // of SELinux, for the keyring
 
 	// ready makes the last of a joiner: where in the container it is, as whom
 	// it runs, and that its program is there.
@@ -81,7 +83,7 @@ func (i insider) start(hook *config.Hook, stdio [3]*os.File) (hooks.Process, err
 	defer in.Release()
 	defer in.Close()
 	defer in.Kill()
-	if err := joinKeyring(in, i.keyring); err != nil {
+	if err := joinKeyring(in, i.keyring, i.label); err != nil {
 		return nil, err
 	}
 	last := process.Last{Env: hook.Env, Stdio: stdio, Mortal: true}
@@ -119,7 +121,8 @@ func (pid joined) Kill() {
 // host's, and run as root with all capabilities there are, in the directory
 // that is going to be the root, as with runc.
 func (n *creation) containerHooks(ctx context.Context) error {
-	i := insider{place: place{pid: n.in.PID, pidfd: n.in.Pidfd, cgroup: n.cgroup}, keyring: n.keyringName()}
+	i := insider{place: placeOf(n.st, n.in.Pidfd, n.cgroup), keyring: n.keyringName(), label: n.st.Labels.SELinux}
+	i.traits = config.Traits{} // it is a program of the host
 	i.ready = func(in *inside.Child, hook *config.Hook, last *process.Last) error {
 		own, err := in.Capget()
 		if err != nil {
@@ -140,8 +143,8 @@ func (n *creation) containerHooks(ctx context.Context) error {
 }
 
 // startHooks runs startContainer: in the container, right before its program
-// and as the process that will be it, but for the command line and the
-// environment, as with runc.
+// and as the process that will be it, confined like it, but for the command
+// line and the environment, as with runc.
 func (c *Container) startHooks(st *state.State) error {
 	list := st.Hooks.StartContainer
 	if len(list) == 0 {
@@ -156,15 +159,19 @@ func (c *Container) startHooks(st *state.State) error {
 	if err != nil {
 		return err
 	}
-	i := insider{place: place{pid: st.Init.PID, pidfd: pidfd, cgroup: cg}}
+	i := insider{place: placeOf(st, pidfd, cg), label: st.Labels.SELinux}
 	if !st.NoKeyring {
 		i.keyring = keyringName(st.ID)
 	}
 	i.ready = func(in *inside.Child, hook *config.Hook, last *process.Last) error {
 		p := *st.Process
 		p.Args = []string{hook.Path}
+		p.Scheduler, p.IOPriority = nil, nil // the program's, not its hooks'
 		last.Process = &p
-		return findProgram(in, last, nil)
+		if err := findProgram(in, last, nil); err != nil {
+			return err
+		}
+		return lsm.Confine(in, p.Labels)
 	}
 	ctx, cancel := whileAlive(pidfd)
 	defer cancel()

@@ -4,21 +4,37 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
+	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
+	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
+	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
 // place is where a joiner goes: what a container that exists is made of.
 type place struct {
 	pid, pidfd int // of the container's first process
 	cgroup     *cgroups.Cgroup
+	rdt        *config.RDTGroup
+	traits     config.Traits
+	affinity   config.Affinity
+	keepGroups bool
+}
+
+// placeOf is the place that a container's state describes.
+func placeOf(st *state.State, pidfd int, cg *cgroups.Cgroup) place {
+	return place{
+		pid: st.Init.PID, pidfd: pidfd, cgroup: cg,
+		rdt: st.RDT, traits: st.Traits, keepGroups: keepsGroups(st.Annotations),
+	}
 }
 
 // join makes a child of mocker's in the cgroup and in the namespaces of a
@@ -28,9 +44,17 @@ func (p place) join() (*inside.Child, error) {
 	if err := undumpable(); err != nil {
 		return nil, err
 	}
+	if p.affinity.Initial != nil {
+		// The thread that is bound is the one that the child is born from.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	flags, err := namespaces.Others(p.pid)
 	if err != nil {
 		return nil, fmt.Errorf("namespaces: %w", err)
+	}
+	if err := process.SetAffinity(0, p.affinity.Initial, "initial"); err != nil {
+		return nil, err
 	}
 	in, err := bear(0, p.cgroup)
 	if errors.Is(err, unix.EBUSY) {
@@ -42,17 +66,32 @@ func (p place) join() (*inside.Child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("birth: %w", err)
 	}
-	if err = attach(in, p.cgroup); err != nil {
-		err = fmt.Errorf("attach to cgroup: %w", err)
-	} else if err = namespaces.JoinProcess(in, p.pidfd, flags); err != nil {
-		err = fmt.Errorf("namespaces: %w", err)
-	}
-	if err != nil {
+	if err = p.enter(in, flags); err != nil {
 		in.Kill()
 		in.Close()
 		return nil, err
 	}
 	return in, nil
+}
+
+// enter brings a child from where it was born to its place.
+func (p place) enter(in *inside.Child, flags uintptr) error {
+	if p.keepGroups {
+		in.KeepGroups()
+	}
+	if err := attach(in, p.cgroup); err != nil {
+		return fmt.Errorf("attach to cgroup: %w", err)
+	}
+	if err := resctrl.Attach(p.rdt, in.PID); err != nil {
+		return err
+	}
+	if err := process.SetAffinity(in.PID, p.affinity.Final, "final"); err != nil {
+		return err
+	}
+	if err := namespaces.JoinProcess(in, p.pidfd, flags); err != nil {
+		return fmt.Errorf("namespaces: %w", err)
+	}
+	return process.TakeOn(in, p.traits)
 }
 
 // lookUp is findProgram, and completes the environment from the container's

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/notify"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
@@ -69,6 +70,8 @@ type Container struct {
 	// Of the process that created it:
 	in      *inside.Child
 	console *os.File
+
+	relay *notify.Relay // see ListenReady; nil: nobody has asked
 }
 
 // State is what `state` and `list` print, in runc's shape.
@@ -144,6 +147,9 @@ func (c *Container) Close() {
 	}
 	if c.console != nil {
 		c.console.Close()
+	}
+	if c.relay != nil {
+		c.relay.Close()
 	}
 }
 

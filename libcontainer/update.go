@@ -7,18 +7,23 @@ import (
 
 	oci "github.com/opencontainers/cgroups"
 
+	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
-// Update changes the limits that are given and leaves the others as they are.
-// If one cannot be set, none is changed. The error wraps ErrNotRunning if the
-// container has stopped.
-func (c *Container) Update(given *oci.Resources) error {
+// Update changes the limits that are given, and the shares of the container's
+// class of service, lines for its schemata, and leaves the others as they
+// are. If one cannot be set, none is changed. The error wraps ErrNotRunning if
+// the container has stopped.
+func (c *Container) Update(given *oci.Resources, schemata []string) error {
 	st, _, err := c.lockAlive("update")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.dir.Unlock() }()
+	if len(schemata) > 0 && st.RDT == nil {
+		return fmt.Errorf("container %q has no class of service: its config.json has no linux.intelRdt", c.id)
+	}
 	old := new(oci.Resources)
 	if len(st.Limits) > 0 {
 		if err := json.Unmarshal(st.Limits, old); err != nil {
@@ -33,10 +38,13 @@ func (c *Container) Update(given *oci.Resources) error {
 	if err != nil {
 		return err
 	}
-	if err := keepLimits(st, limits); err != nil {
-		return errors.Join(err, undo())
+	if err = keepLimits(st, limits); err == nil {
+		err = resctrl.Update(st.RDT, schemata)
 	}
-	if err := c.dir.Save(st); err != nil {
+	if err == nil {
+		err = c.dir.Save(st)
+	}
+	if err != nil {
 		return errors.Join(err, undo())
 	}
 	return nil

@@ -169,7 +169,7 @@ func TestMountIDs(t *testing.T) {
 			cfg.UIDMap = config.IDMap{{ContainerID: 0, HostID: 1000, Size: 100}}
 			cfg.GIDMap = cfg.UIDMap
 		}
-		got, err := convertMount(0, &m, cfg)
+		got, err := convertMount(0, &m, cfg, nil)
 		if err == nil {
 			err = convertMountIDs("mounts[0]", &m, &got, cfg)
 		}

@@ -11,26 +11,22 @@ func convertBlockIO(from *specs.LinuxResources, to *cgroups.Resources) (err erro
 	if b == nil {
 		return nil
 	}
-	if to.BlkioWeight, err = ioWeight(at+"weight", b.Weight); err != nil {
-		return err
-	}
-	if to.BlkioLeafWeight, err = ioWeight(at+"leafWeight", b.LeafWeight); err != nil {
-		return err
-	}
+	var bad problems
+	to.BlkioWeight, err = ioWeight(at+"weight", b.Weight)
+	bad.add(err)
+	to.BlkioLeafWeight, err = ioWeight(at+"leafWeight", b.LeafWeight)
+	bad.add(err)
 	for i := range b.WeightDevice {
 		d := &b.WeightDevice[i]
 		path := item(at+"weightDevice", i)
-		if err := checkBlockDevice(path, d.LinuxBlockIODevice); err != nil {
-			return err
+		bad.add(checkBlockDevice(path, d.LinuxBlockIODevice))
+		if d.Weight == nil && d.LeafWeight == nil {
+			bad.add(lacks(path, "neither weight nor leafWeight is given"))
 		}
 		weight, err := ioWeight(path+".weight", d.Weight)
-		if err != nil {
-			return err
-		}
+		bad.add(err)
 		leaf, err := ioWeight(path+".leafWeight", d.LeafWeight)
-		if err != nil {
-			return err
-		}
+		bad.add(err)
 		to.BlkioWeightDevice = append(to.BlkioWeightDevice, cgroups.NewWeightDevice(d.Major, d.Minor, weight, leaf))
 	}
 	for _, t := range []struct {
@@ -44,13 +40,11 @@ func convertBlockIO(from *specs.LinuxResources, to *cgroups.Resources) (err erro
 		{"throttleWriteIOPSDevice", b.ThrottleWriteIOPSDevice, &to.BlkioThrottleWriteIOPSDevice},
 	} {
 		for i, d := range t.given {
-			if err := checkBlockDevice(item(at+t.name, i), d.LinuxBlockIODevice); err != nil {
-				return err
-			}
+			bad.add(checkBlockDevice(item(at+t.name, i), d.LinuxBlockIODevice))
 			*t.to = append(*t.to, cgroups.NewThrottleDevice(d.Major, d.Minor, d.Rate))
 		}
 	}
-	return nil
+	return bad.err()
 }
 
 // ioWeight is a weight, 0 where none is given (config-linux.md, "Block IO").

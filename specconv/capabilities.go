@@ -57,12 +57,12 @@ var capabilityNames = [...]string{
 
 // convertCapabilities resolves the five sets. Names that the kernel does not
 // have are warned of and left out, as the specification demands (config.md,
-// "Linux Process"); so are ambient capabilities that are not both permitted
-// and inheritable, which `runc spec` writes and no kernel grants. Sets that
-// capset(2) would refuse with a bare EPERM are errors.
-func convertCapabilities(given *specs.LinuxCapabilities) (caps config.Capabilities, warnings []string, err error) {
+// "Linux Process"); so are those that capset(2) and
+// prctl(2) would refuse for what is in the other sets: older `runc spec` wrote
+// ambient ones that no kernel grants.
+func convertCapabilities(given *specs.LinuxCapabilities) (caps config.Capabilities, warnings []string) {
 	if given == nil {
-		return caps, nil, nil
+		return caps, nil
 	}
 	const at = "process.capabilities."
 	for _, set := range []struct {
@@ -84,17 +84,16 @@ func convertCapabilities(given *specs.LinuxCapabilities) (caps config.Capabiliti
 			*set.to |= bit
 		}
 	}
-	if extra := caps.Effective &^ caps.Permitted; extra != 0 {
-		return caps, nil, refuse(at+"effective", listCapabilities(extra), "not in process.capabilities.permitted")
+	limit := func(name string, set *uint64, within uint64, why string) {
+		if extra := *set &^ within; extra != 0 {
+			*set &^= extra
+			warnings = append(warnings, "config.json: "+at+name+": "+listCapabilities(extra)+": ignored: "+why)
+		}
 	}
-	if extra := caps.Inheritable &^ caps.Bounding; extra != 0 {
-		return caps, nil, refuse(at+"inheritable", listCapabilities(extra), "not in process.capabilities.bounding")
-	}
-	if extra := caps.Ambient &^ (caps.Permitted & caps.Inheritable); extra != 0 {
-		caps.Ambient &^= extra
-		warnings = append(warnings, "config.json: "+at+"ambient: "+listCapabilities(extra)+": ignored: not in both permitted and inheritable")
-	}
-	return caps, warnings, nil
+	limit("effective", &caps.Effective, caps.Permitted, "not in permitted")
+	limit("inheritable", &caps.Inheritable, caps.Bounding, "not in bounding")
+	limit("ambient", &caps.Ambient, caps.Permitted&caps.Inheritable, "not in both permitted and inheritable")
+	return caps, warnings
 }
 
 // IsCapability reports whether the kernel has a capability of this name, which

@@ -28,9 +28,17 @@ import (
 // spec reads "config.json: <JSON path>: <value>: <cause>". What the
 // specification wants logged rather than refused stands in the result's
 // Warnings.
+//
+// Several things may be wrong: the error then holds them all, and reads like
+// the first.
 func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 	if spec == nil {
 		return nil, errors.New("config.json: empty")
+	}
+	if spec.Linux == nil {
+		with := *spec
+		with.Linux = &specs.Linux{}
+		spec = &with
 	}
 	dir, err := resolveBundle(bundle)
 	if err != nil {
@@ -41,11 +49,9 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		Bundle:      dir,
 		Annotations: maps.Clone(spec.Annotations),
 	}
-	// Namespaces come before everything that depends on them, and they are
-	// what proves that spec.Linux is there.
+	// Namespaces come before everything that depends on them.
 	parts := []func(*specs.Spec, *config.Config) error{
 		checkVersion,
-		checkSupported,
 		convertNamespaces,
 		convertIDMaps,
 		convertTimeOffsets,
@@ -54,7 +60,12 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertMounts,
 		convertDevices,
 		convertPaths,
+		convertMountLabel,
 		convertSysctls,
+		convertNetDevices,
+		convertPersonality,
+		convertMemoryPolicy,
+		convertIntelRdt,
 		convertCgroup,
 		convertProcess,
 		convertSeccomp,
@@ -63,10 +74,12 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertHooks,
 		checkAnnotations,
 	}
+	var bad problems
 	for _, convert := range parts {
-		if err := convert(spec, cfg); err != nil {
-			return nil, err
-		}
+		bad.add(convert(spec, cfg))
+	}
+	if err := bad.err(); err != nil {
+		return nil, err
 	}
 	return cfg, nil
 }
@@ -92,6 +105,13 @@ func resolveBundle(bundle string) (string, error) {
 func checkAnnotations(spec *specs.Spec, _ *config.Config) error {
 	if _, ok := spec.Annotations[""]; ok {
 		return refuse("annotations", "", "a key must not be empty")
+	}
+	// Paths that mocker opens, now or by a command that runs elsewhere.
+	for _, key := range []string{"run.oci.hooks.stdout", "run.oci.hooks.stderr", "run.oci.pidfd_receiver"} {
+		path, given := spec.Annotations[key]
+		if given && (!filepath.IsAbs(path) || checkNUL("", path) != nil) {
+			return refuse("annotations."+key, path, "not an absolute path")
+		}
 	}
 	return nil
 }

@@ -28,50 +28,44 @@ var defaultDevices = [...]struct {
 // convertDevices lists the nodes to make: the defaults, then linux.devices.
 // A later entry for the same path takes the place of an earlier one.
 func convertDevices(spec *specs.Spec, cfg *config.Config) error {
-	for _, d := range defaultDevices {
+	places := make(map[string]int, len(defaultDevices)+len(spec.Linux.Devices)) // indexes by path
+	for i, d := range defaultDevices {
 		cfg.Devices = append(cfg.Devices, config.Device{
 			Path: d.path, Mode: unix.S_IFCHR | 0o666, Major: d.major, Minor: d.minor,
 		})
+		places[d.path] = i
 	}
+	var bad problems
 	for i := range spec.Linux.Devices {
 		d, err := convertDevice(item("linux.devices", i), &spec.Linux.Devices[i])
-		if err != nil {
-			return err
-		}
+		bad.add(err)
 		// As in runc: the node would stand in the way of the link into devpts.
 		if d.Path == "/dev/ptmx" {
 			continue
 		}
-		putDevice(cfg, d)
-	}
-	return nil
-}
-
-func putDevice(cfg *config.Config, d config.Device) {
-	for i := range cfg.Devices {
-		if cfg.Devices[i].Path == d.Path {
-			cfg.Devices[i] = d
-			return
+		if at, ok := places[d.Path]; ok {
+			cfg.Devices[at] = d
+			continue
 		}
+		places[d.Path] = len(cfg.Devices)
+		cfg.Devices = append(cfg.Devices, d)
 	}
-	cfg.Devices = append(cfg.Devices, d)
+	return bad.err()
 }
 
 func convertDevice(at string, given *specs.LinuxDevice) (config.Device, error) {
-	var none config.Device
-	if given.Path == "" {
-		return none, missing(at + ".path")
-	}
+	var bad problems
 	p, err := insidePath(at+".path", given.Path)
-	if err != nil {
-		return none, err
+	if given.Path == "" {
+		err = missing(at + ".path")
 	}
+	bad.add(err)
 	d := config.Device{Path: p, Mode: 0o666}
 	if mode := given.FileMode; mode != nil {
 		// Engines copy the whole st_mode here; the type of the node is type's.
 		d.Mode = uint32(*mode &^ unix.S_IFMT)
 		if *mode&^(unix.S_IFMT|0o7777) != 0 {
-			return none, refuse(at+".fileMode", uint32(*mode), "not permission bits")
+			bad.add(refuse(at+".fileMode", uint32(*mode), "not permission bits"))
 		}
 	}
 	switch given.Type {
@@ -82,25 +76,25 @@ func convertDevice(at string, given *specs.LinuxDevice) (config.Device, error) {
 	case "p":
 		d.Mode |= unix.S_IFIFO
 	case "":
-		return none, missing(at + ".type")
+		bad.add(missing(at + ".type"))
 	default:
-		return none, refuse(at+".type", given.Type, "not one of c, u, b, p")
+		bad.add(refuse(at+".type", given.Type, "not one of c, u, b, p"))
 	}
 	if given.Type != "p" {
 		// makedev(3) in the kernel: 12 bits and 20, more would be cut off.
 		if given.Major < 0 || given.Major >= 1<<12 {
-			return none, refuse(at+".major", given.Major, "not between 0 and 4095")
+			bad.add(refuse(at+".major", given.Major, "not between 0 and 4095"))
 		}
 		if given.Minor < 0 || given.Minor >= 1<<20 {
-			return none, refuse(at+".minor", given.Minor, "not between 0 and 1048575")
+			bad.add(refuse(at+".minor", given.Minor, "not between 0 and 1048575"))
 		}
 		d.Major, d.Minor = uint32(given.Major), uint32(given.Minor)
 	}
-	if d.UID, err = ownerID(at+".uid", given.UID); err != nil {
-		return none, err
-	}
+	d.UID, err = ownerID(at+".uid", given.UID)
+	bad.add(err)
 	d.GID, err = ownerID(at+".gid", given.GID)
-	return d, err
+	bad.add(err)
+	return d, bad.err()
 }
 
 // ownerID is a user or group id, 0 where none is given.
@@ -126,12 +120,11 @@ func checkID(at string, id uint32) error {
 // is left to the rules that are given.
 func deviceRules(spec *specs.Spec) ([]*devices.Rule, error) {
 	var rules []*devices.Rule
+	var bad problems
 	if r := spec.Linux.Resources; r != nil {
 		for i := range r.Devices {
 			rule, err := deviceRule(item("linux.resources.devices", i), &r.Devices[i])
-			if err != nil {
-				return nil, err
-			}
+			bad.add(err)
 			rules = append(rules, rule)
 		}
 	}
@@ -148,7 +141,7 @@ func deviceRules(spec *specs.Spec) ([]*devices.Rule, error) {
 	allow(devices.CharDevice, 136, devices.Wildcard, "rwm") // /dev/pts/*
 	allow(devices.CharDevice, 5, 2, "rwm")                  // /dev/ptmx
 	allow(devices.CharDevice, 10, 200, "rwm")               // /dev/net/tun
-	return rules, nil
+	return rules, bad.err()
 }
 
 func names(list []specs.LinuxDevice, path string) bool {
@@ -161,6 +154,7 @@ func names(list []specs.LinuxDevice, path string) bool {
 }
 
 func deviceRule(at string, given *specs.LinuxDeviceCgroup) (*devices.Rule, error) {
+	var bad problems
 	rule := &devices.Rule{
 		Type: devices.WildcardDevice, Major: devices.Wildcard, Minor: devices.Wildcard, Allow: given.Allow,
 	}
@@ -171,7 +165,7 @@ func deviceRule(at string, given *specs.LinuxDeviceCgroup) (*devices.Rule, error
 	case "c":
 		rule.Type = devices.CharDevice
 	default:
-		return nil, refuse(at+".type", given.Type, "not one of a, b, c")
+		bad.add(refuse(at+".type", given.Type, "not one of a, b, c"))
 	}
 	for _, n := range []struct {
 		name  string
@@ -182,23 +176,21 @@ func deviceRule(at string, given *specs.LinuxDeviceCgroup) (*devices.Rule, error
 			continue
 		}
 		if *n.given < 0 || *n.given > 1<<32-1 {
-			return nil, refuse(at+n.name, *n.given, "not a device number")
+			bad.add(refuse(at+n.name, *n.given, "not a device number"))
 		}
 		// The device cgroup takes "a" for everything, whatever follows it.
 		if rule.Type == devices.WildcardDevice {
-			return nil, refuse(at+n.name, *n.given, `type "a" means every device: give "b" or "c"`)
+			bad.add(refuse(at+n.name, *n.given, `type "a" means every device: give "b" or "c"`))
 		}
 		*n.to = *n.given
 	}
 	access, err := deviceAccess(at+".access", given.Access)
-	if err != nil {
-		return nil, err
-	}
-	if rule.Type == devices.WildcardDevice && access != "rwm" {
-		return nil, refuse(at+".access", given.Access, `type "a" means every access: give "b" or "c"`)
+	bad.add(err)
+	if err == nil && rule.Type == devices.WildcardDevice && access != "rwm" {
+		bad.add(refuse(at+".access", given.Access, `type "a" means every access: give "b" or "c"`))
 	}
 	rule.Permissions = access
-	return rule, nil
+	return rule, bad.err()
 }
 
 // deviceAccess brings a set of the letters r, w and m into this order.

@@ -67,7 +67,6 @@ func exampleProcess() *specs.Process {
 			Bounding:  caps(),
 			Effective: caps(),
 			Permitted: caps(),
-			Ambient:   caps(),
 		},
 		Rlimits: []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: 1024, Soft: 1024}},
 	}

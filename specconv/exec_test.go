@@ -28,7 +28,7 @@ func TestConvertProcess(t *testing.T) {
 	}{
 		{specs.Process{Cwd: "/"}, "/p.json", "/p.json: args: missing"},
 		{specs.Process{Cwd: "/"}, "config.json", "config.json: process.args: missing"},
-		{specs.Process{Cwd: "/", Args: []string{"x"}, ApparmorProfile: "y"}, "/p.json", "/p.json: apparmorProfile: not supported yet"},
+		{specs.Process{Cwd: "/", Args: []string{"x"}, ApparmorProfile: "y\n"}, "/p.json", `/p.json: apparmorProfile: "y\n": contains a control character`},
 		{specs.Process{Cwd: "x", Args: []string{"x"}}, "/p.json", `/p.json: cwd: "x": not an absolute path`},
 		{specs.Process{Cwd: "/", Args: []string{"x"}, Env: []string{"A"}}, "/p.json", `/p.json: env[0]: "A": no "=" in it`},
 	} {

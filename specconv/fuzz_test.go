@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -102,6 +103,49 @@ func FuzzConvert(f *testing.F) {
 		}
 		if p := cfg.Process; p != nil && (len(p.Args) == 0 || !path.IsAbs(p.Cwd)) {
 			t.Errorf("process %+v", p)
+		}
+	})
+}
+
+// FuzzValidate wants each violation in one short line that names config.json,
+// at least one for what create refuses, and none for what it takes that is
+// not about missing numbers or files of the host.
+func FuzzValidate(f *testing.F) {
+	addSeeds(f)
+	for _, row := range musts[:] {
+		doc := exampleDocument(f)
+		doc.set(f, row.path, row.json)
+		if text, err := json.Marshal(doc); err == nil {
+			f.Add(text)
+		}
+	}
+	dir := bundle(f)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		bad, warnings := validate(text, dir)
+		for _, err := range bad {
+			line := violation(err)
+			if !strings.HasPrefix(line, "config.json: ") || strings.ContainsAny(line, "\n\x00") || len(line) > 2000 {
+				t.Errorf("violation %q", line)
+			}
+		}
+		for _, line := range warnings {
+			if !strings.HasPrefix(line, "config.json: ") || strings.ContainsAny(line, "\n\x00") {
+				t.Errorf("warning %q", line)
+			}
+		}
+		spec, err := parse(text)
+		if err == nil {
+			_, err = Convert(spec, dir)
+		}
+		if err != nil && len(bad) == 0 {
+			t.Errorf("no violation, and create says %v", err)
+		}
+		if err == nil && slices.ContainsFunc(bad, func(err error) bool {
+			line := violation(err)
+			return !strings.Contains(line, ": missing (") && !strings.Contains(line, "no such file") && !strings.Contains(line, "not a directory") &&
+				!strings.Contains(line, "a namespace") && !strings.Contains(line, "too many levels") && !strings.Contains(line, "name too long")
+		}) {
+			t.Errorf("create takes what has the violations %q", bad)
 		}
 	})
 }

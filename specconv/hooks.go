@@ -10,58 +10,58 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 )
 
+// hookKind is one list of hooks.
+type hookKind struct {
+	name  string // in config.json
+	given []specs.Hook
+	to    *[]config.Hook
+}
+
+// hookKinds are all of them, in the order in which they run.
+func hookKinds(from *specs.Hooks, to *config.Hooks) []hookKind {
+	return []hookKind{
+		{"prestart", from.Prestart, &to.Prestart}, //nolint:staticcheck // deprecated, and what docker uses
+		{"createRuntime", from.CreateRuntime, &to.CreateRuntime},
+		{"createContainer", from.CreateContainer, &to.CreateContainer},
+		{"startContainer", from.StartContainer, &to.StartContainer},
+		{"poststart", from.Poststart, &to.Poststart},
+		{"poststop", from.Poststop, &to.Poststop},
+	}
+}
+
 func convertHooks(spec *specs.Spec, cfg *config.Config) error {
-	h := spec.Hooks
-	if h == nil {
+	if spec.Hooks == nil {
 		return nil
 	}
-	for _, kind := range []struct {
-		name  string
-		given []specs.Hook
-		to    *[]config.Hook
-	}{
-		{"prestart", h.Prestart, &cfg.Hooks.Prestart}, //nolint:staticcheck // deprecated, and what docker uses
-		{"createRuntime", h.CreateRuntime, &cfg.Hooks.CreateRuntime},
-		{"createContainer", h.CreateContainer, &cfg.Hooks.CreateContainer},
-		{"startContainer", h.StartContainer, &cfg.Hooks.StartContainer},
-		{"poststart", h.Poststart, &cfg.Hooks.Poststart},
-		{"poststop", h.Poststop, &cfg.Hooks.Poststop},
-	} {
-		list := "hooks." + kind.name
+	var bad problems
+	for _, kind := range hookKinds(spec.Hooks, &cfg.Hooks) {
 		for i := range kind.given {
-			hook, err := convertHook(item(list, i), &kind.given[i])
-			if err != nil {
-				return err
-			}
+			hook, err := convertHook(item("hooks."+kind.name, i), &kind.given[i])
+			bad.add(err)
 			*kind.to = append(*kind.to, hook)
 		}
 	}
-	return nil
+	return bad.err()
 }
 
 func convertHook(at string, h *specs.Hook) (config.Hook, error) {
-	var none config.Hook
-	if h.Path == "" {
-		return none, missing(at + ".path")
+	var bad problems
+	switch {
+	case h.Path == "":
+		bad.add(missing(at + ".path"))
+	case !filepath.IsAbs(h.Path):
+		bad.add(refuse(at+".path", h.Path, "not an absolute path"))
+	default:
+		bad.add(checkNUL(at+".path", h.Path))
 	}
-	if err := checkNUL(at+".path", h.Path); err != nil {
-		return none, err
-	}
-	if !filepath.IsAbs(h.Path) {
-		return none, refuse(at+".path", h.Path, "not an absolute path")
-	}
-	if err := checkNULs(at+".args", h.Args); err != nil {
-		return none, err
-	}
-	if err := checkNULs(at+".env", h.Env); err != nil {
-		return none, err
-	}
+	bad.add(checkNULs(at+".args", h.Args))
+	bad.add(checkNULs(at+".env", h.Env))
 	hook := config.Hook{Path: h.Path, Args: h.Args, Env: h.Env}
 	if h.Timeout != nil {
 		if *h.Timeout <= 0 || int64(*h.Timeout) > math.MaxInt64/int64(time.Second) {
-			return none, refuse(at+".timeout", *h.Timeout, "not a number of seconds above zero")
+			bad.add(refuse(at+".timeout", *h.Timeout, "not a number of seconds above zero"))
 		}
 		hook.Timeout = time.Duration(*h.Timeout) * time.Second
 	}
-	return hook, nil
+	return hook, bad.err()
 }

@@ -2,6 +2,7 @@ package specconv
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -22,6 +23,7 @@ const (
 // for what is not mapped can be nobody's; one that is joined has its own, and
 // maps beside it are only to say which these are.
 func convertIDMaps(spec *specs.Spec, cfg *config.Config) error {
+	var bad problems
 	for _, m := range []struct {
 		at    string
 		given []specs.LinuxIDMapping
@@ -32,19 +34,18 @@ func convertIDMaps(spec *specs.Spec, cfg *config.Config) error {
 	} {
 		switch {
 		case len(m.given) > 0 && !cfg.Has(unix.CLONE_NEWUSER):
-			return fmt.Errorf("config.json: %s: needs a user namespace in linux.namespaces", m.at)
+			bad.add(lacks(m.at, "needs a user namespace in linux.namespaces"))
 		case len(m.given) == 0 && cfg.NewFlags()&unix.CLONE_NEWUSER != 0:
-			return fmt.Errorf("config.json: %s: missing, and linux.namespaces has a new user namespace", m.at)
+			bad.add(lacks(m.at, "missing, and linux.namespaces has a new user namespace"))
 		}
 		var err error
-		if *m.to, err = convertIDMap(m.at, m.given); err != nil {
-			return err
-		}
+		*m.to, err = convertIDMap(m.at, m.given)
+		bad.add(err)
 		if cfg.PathOf(unix.CLONE_NEWUSER) != "" && slices.Equal(*m.to, config.IDMap{{Size: 1}}) {
 			*m.to = nil // podman writes that beside whatever it joins
 		}
 	}
-	return nil
+	return bad.err()
 }
 
 // maxRanges is how many lines a map can have (user_namespaces(7)).
@@ -55,10 +56,11 @@ func convertIDMap(at string, given []specs.LinuxIDMapping) (config.IDMap, error)
 		return nil, refuse(at, len(given), "more than %d ranges", maxRanges)
 	}
 	var m config.IDMap
+	var bad problems
 	for i, g := range given {
 		r := config.IDRange{ContainerID: g.ContainerID, HostID: g.HostID, Size: g.Size}
 		if r.Size == 0 {
-			return nil, refuse(item(at, i)+".size", 0, "no ids")
+			bad.add(refuse(item(at, i)+".size", 0, "no ids"))
 		}
 		// -1 is no id, so a range cannot hold it either.
 		for _, id := range []struct {
@@ -66,15 +68,18 @@ func convertIDMap(at string, given []specs.LinuxIDMapping) (config.IDMap, error)
 			first uint32
 		}{{".containerID", r.ContainerID}, {".hostID", r.HostID}} {
 			if uint64(id.first)+uint64(r.Size) > math.MaxUint32 {
-				return nil, refuse(item(at, i)+id.name, id.first, "a range of %d from there ends beyond the last id", r.Size)
+				bad.add(refuse(item(at, i)+id.name, id.first, "a range of %d from there ends beyond the last id", r.Size))
 			}
 		}
 		for k, other := range m {
 			if overlap(r.ContainerID, other.ContainerID, r.Size, other.Size) || overlap(r.HostID, other.HostID, r.Size, other.Size) {
-				return nil, refuse(item(at, i), fmt.Sprintf("%d %d %d", r.ContainerID, r.HostID, r.Size), "overlaps %s", item(at, k))
+				bad.add(refuse(item(at, i), fmt.Sprintf("%d %d %d", r.ContainerID, r.HostID, r.Size), "overlaps %s", item(at, k)))
 			}
 		}
 		m = append(m, r)
+	}
+	if err := bad.err(); err != nil {
+		return nil, err
 	}
 	return m, nil
 }
@@ -91,18 +96,13 @@ func checkIDs(_ *specs.Spec, cfg *config.Config) error {
 	if p == nil {
 		return nil
 	}
-	if err := checkMapped("process.user.uid", p.UID, cfg.UIDMap, uidMappings); err != nil {
-		return err
-	}
-	if err := checkMapped("process.user.gid", p.GID, cfg.GIDMap, gidMappings); err != nil {
-		return err
-	}
+	var bad problems
+	bad.add(checkMapped("process.user.uid", p.UID, cfg.UIDMap, uidMappings))
+	bad.add(checkMapped("process.user.gid", p.GID, cfg.GIDMap, gidMappings))
 	for i, gid := range p.Groups {
-		if err := checkMapped(item("process.user.additionalGids", i), gid, cfg.GIDMap, gidMappings); err != nil {
-			return err
-		}
+		bad.add(checkMapped(item("process.user.additionalGids", i), gid, cfg.GIDMap, gidMappings))
 	}
-	return nil
+	return bad.err()
 }
 
 func checkMapped(at string, id uint32, m config.IDMap, by string) error {
@@ -115,6 +115,7 @@ func checkMapped(at string, id uint32, m config.IDMap, by string) error {
 // checkOwners makes sure that the owners that mount options and devices name
 // are mapped. Without the check the kernel says "invalid argument".
 func checkOwners(spec *specs.Spec, cfg *config.Config) error {
+	var bad problems
 	for i := range spec.Mounts {
 		m := &spec.Mounts[i]
 		if isBind(m.Type, m.Options) {
@@ -122,26 +123,20 @@ func checkOwners(spec *specs.Spec, cfg *config.Config) error {
 		}
 		for j, text := range m.Options {
 			for _, option := range splitOptions(text) {
-				if err := checkOwnerOption(item(item("mounts", i)+".options", j), option, cfg); err != nil {
-					return err
-				}
+				bad.add(checkOwnerOption(item(item("mounts", i)+".options", j), option, cfg))
 			}
 		}
 	}
 	for i, d := range spec.Linux.Devices {
 		at := item("linux.devices", i)
 		if d.UID != nil {
-			if err := checkMapped(at+".uid", *d.UID, cfg.UIDMap, uidMappings); err != nil {
-				return err
-			}
+			bad.add(checkMapped(at+".uid", *d.UID, cfg.UIDMap, uidMappings))
 		}
 		if d.GID != nil {
-			if err := checkMapped(at+".gid", *d.GID, cfg.GIDMap, gidMappings); err != nil {
-				return err
-			}
+			bad.add(checkMapped(at+".gid", *d.GID, cfg.GIDMap, gidMappings))
 		}
 	}
-	return nil
+	return bad.err()
 }
 
 func checkOwnerOption(at, option string, cfg *config.Config) error {
@@ -169,25 +164,26 @@ func convertTimeOffsets(spec *specs.Spec, cfg *config.Config) error {
 		return nil
 	}
 	if !cfg.Has(unix.CLONE_NEWTIME) {
-		return fmt.Errorf("config.json: %s: needs a time namespace in linux.namespaces", at)
+		return lacks(at, "needs a time namespace in linux.namespaces")
 	}
 	if path := cfg.PathOf(unix.CLONE_NEWTIME); path != "" {
-		return fmt.Errorf("config.json: %s: the time namespace %s is joined and has its own", at, path)
+		return lacks(at, "the time namespace %s is joined and has its own", path)
 	}
+	var bad problems
 	for _, clock := range []string{"monotonic", "boottime"} {
 		o, ok := given[clock]
 		if !ok {
 			continue
 		}
 		if o.Nanosecs >= 1e9 {
-			return refuse(at+"."+clock+".nanosecs", o.Nanosecs, "not below a second")
+			bad.add(refuse(at+"."+clock+".nanosecs", o.Nanosecs, "not below a second"))
 		}
 		cfg.TimeOffsets = append(cfg.TimeOffsets, config.TimeOffset{Clock: clock, Secs: o.Secs, Nanosec: o.Nanosecs})
 	}
-	for clock := range given {
+	for _, clock := range slices.Sorted(maps.Keys(given)) {
 		if !slices.ContainsFunc(cfg.TimeOffsets, func(o config.TimeOffset) bool { return o.Clock == clock }) {
-			return refuse(at, clock, "not one of monotonic, boottime")
+			bad.add(refuse(at, clock, "not one of monotonic, boottime"))
 		}
 	}
-	return nil
+	return bad.err()
 }

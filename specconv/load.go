@@ -16,6 +16,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/lazyjson"
 )
 
 // configName is the file of a bundle that describes the container (bundle.md).
@@ -29,6 +31,19 @@ const maxConfig = 32 << 20
 // not have are ignored, as it demands. An error names the file, and in it line
 // and column or the JSON path of what is wrong.
 func Load(bundle string) (*specs.Spec, error) {
+	data, err := readBundle(bundle)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", filepath.Join(bundle, configName), err)
+	}
+	return spec, nil
+}
+
+// readBundle reads the bytes of a bundle's config.json.
+func readBundle(bundle string) ([]byte, error) {
 	name := filepath.Join(bundle, configName)
 	data, err := readConfig(name, regular)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -41,11 +56,7 @@ func Load(bundle string) (*specs.Spec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", name, bare(err))
 	}
-	spec, err := parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", name, err)
-	}
-	return spec, nil
+	return data, nil
 }
 
 // LoadProcess reads a process.json: what stands under "process" in a
@@ -105,7 +116,7 @@ func decode(data []byte, to any) error {
 	if i := invalidUTF8(data); i >= 0 {
 		return fmt.Errorf("%s: not UTF-8", position(data, i))
 	}
-	err := json.Unmarshal(data, to)
+	err := lazyjson.Unmarshal(data, to)
 	var syntax *json.SyntaxError
 	var typ *json.UnmarshalTypeError
 	switch {

@@ -1,7 +1,6 @@
 package specconv
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -80,7 +79,7 @@ func convertMountIDs(at string, given *specs.Mount, m *config.Mount, cfg *config
 	}{{".uidMappings", given.UIDMappings}, {".gidMappings", given.GIDMappings}} {
 		if len(own.list) > 0 && m.IDMap == nil {
 			if m.Type != "bind" || m.Remount {
-				return fmt.Errorf("config.json: %s: only a bind mount can be id-mapped", at+own.name)
+				return lacks(at+own.name, "only a bind mount can be id-mapped")
 			}
 			m.IDMap = new(config.MountIDs)
 		}
@@ -98,7 +97,7 @@ func convertMountIDs(at string, given *specs.Mount, m *config.Mount, cfg *config
 	}
 	switch {
 	case m.IDMap.UIDs == nil && m.IDMap.GIDs == nil && !cfg.Has(unix.CLONE_NEWUSER):
-		return fmt.Errorf("config.json: %s.options: an id-mapped mount needs uidMappings and gidMappings, or a user namespace in linux.namespaces to take them from", at)
+		return lacks(at+".options", "an id-mapped mount needs uidMappings and gidMappings, or a user namespace in linux.namespaces to take them from")
 	case m.IDMap.UIDs == nil && m.IDMap.GIDs != nil:
 		return missing(at + ".uidMappings")
 	case m.IDMap.GIDs == nil && m.IDMap.UIDs != nil:

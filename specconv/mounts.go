@@ -3,7 +3,6 @@ package specconv
 import (
 	"path"
 	"path/filepath"
-	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -12,48 +11,62 @@ import (
 )
 
 func convertMounts(spec *specs.Spec, cfg *config.Config) error {
+	var bad problems
+	made := make(map[string]bool, len(spec.Mounts))
 	for i := range spec.Mounts {
-		m, err := convertMount(i, &spec.Mounts[i], cfg)
+		m, err := convertMount(i, &spec.Mounts[i], cfg, made)
 		if err == nil {
 			err = convertMountIDs(item("mounts", i), &spec.Mounts[i], &m, cfg)
 		}
-		if err != nil {
-			return err
-		}
+		bad.add(err)
 		cfg.Mounts = append(cfg.Mounts, m)
+		if !m.Remount {
+			made[m.Destination] = m.Type != "bind" && !isCgroup(m.Type)
+		}
 	}
-	return nil
+	return bad.err()
 }
 
-func convertMount(i int, given *specs.Mount, cfg *config.Config) (config.Mount, error) {
+// maxOptions bounds the options of one mount. mount(2) has room for a page of
+// them.
+const maxOptions = 1024
+
+// convertMount resolves one entry. made has the paths on which the entries
+// before it have left a new file system.
+func convertMount(i int, given *specs.Mount, cfg *config.Config, made map[string]bool) (config.Mount, error) {
 	var none config.Mount
 	at := item("mounts", i)
 	if err := checkMountStrings(at, given); err != nil {
 		return none, err
 	}
 	m := config.Mount{Index: i, Source: given.Source, Type: given.Type}
+	var bad problems
 	var err error
-	if m.Destination, err = mountDestination(at, given.Destination, cfg); err != nil {
-		return none, err
-	}
+	m.Destination, err = mountDestination(at, given.Destination, cfg)
+	bad.add(err)
 	if isBind(given.Type, given.Options) {
 		m.Type = "bind"
 	}
+	count := 0
 	for j, text := range given.Options {
-		for _, name := range splitOptions(text) {
-			if err := applyOption(&m, cfg, item(at+".options", j), name); err != nil {
-				return none, err
-			}
+		list := splitOptions(text)
+		if count += len(list); count > maxOptions {
+			bad.add(refuse(at+".options", count, "more than %d options", maxOptions))
+			break
+		}
+		for _, name := range list {
+			bad.add(applyOption(&m, cfg, item(at+".options", j), name))
 		}
 	}
 	if m.Remount {
-		return m, convertRemount(at, &m, cfg.Mounts)
+		bad.add(convertRemount(at, &m, made[m.Destination]))
+		return m, bad.err()
 	}
 	switch {
 	case m.Type == "":
-		return none, missing(at + ".type")
+		bad.add(missing(at + ".type"))
 	case m.Type == "bind" && given.Source == "":
-		return none, missing(at + ".source")
+		bad.add(missing(at + ".source"))
 	case m.Type == "bind" && !filepath.IsAbs(given.Source):
 		m.Source = filepath.Join(cfg.Bundle, given.Source)
 	case m.Type == "overlay":
@@ -63,7 +76,7 @@ func convertMount(i int, given *specs.Mount, cfg *config.Config) (config.Mount, 
 	if m.Type != "bind" && !isCgroup(m.Type) && m.Set&unix.MOUNT_ATTR_RDONLY != 0 {
 		m.Data = append(m.Data, "ro")
 	}
-	return m, nil
+	return m, bad.err()
 }
 
 func isCgroup(typ string) bool { return typ == "cgroup" || typ == "cgroup2" }
@@ -71,7 +84,7 @@ func isCgroup(typ string) bool { return typ == "cgroup" || typ == "cgroup2" }
 // convertRemount resolves an entry that changes what is mounted already. Of a
 // file system that an entry before has made, the superblock changes as well;
 // of any other only the mount, as with runc: the host has that file system too.
-func convertRemount(at string, m *config.Mount, before []config.Mount) error {
+func convertRemount(at string, m *config.Mount, made bool) error {
 	switch {
 	case m.CopyUp:
 		return refuse(at+".options", "remount", "cannot go with tmpcopyup")
@@ -79,7 +92,7 @@ func convertRemount(at string, m *config.Mount, before []config.Mount) error {
 		return refuse(at+".options", "remount", "cannot go with idmap or ridmap: ids are mapped when something is mounted")
 	case m.Type == "bind":
 		return nil
-	case !madeBy(before, m.Destination):
+	case !made:
 		if len(m.Data) > 0 {
 			return refuse(at+".options", m.Data[0], "an option of a file system that is the host's as well, and no remount's to change")
 		}
@@ -90,17 +103,6 @@ func convertRemount(at string, m *config.Mount, before []config.Mount) error {
 		m.Data = append(m.Data, "rw")
 	}
 	return nil
-}
-
-// madeBy reports whether what is mounted on a path is a new file system of one
-// of the entries.
-func madeBy(entries []config.Mount, path string) bool {
-	for i := range slices.Backward(entries) {
-		if e := &entries[i]; e.Destination == path && !e.Remount {
-			return e.Type != "bind" && !isCgroup(e.Type)
-		}
-	}
-	return false
 }
 
 func checkMountStrings(at string, m *specs.Mount) error {

@@ -1,7 +1,6 @@
 package specconv
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -33,20 +32,19 @@ var namespaceKinds = [...]namespaceKind{
 
 func convertNamespaces(spec *specs.Spec, cfg *config.Config) error {
 	const list = "linux.namespaces"
-	var given []specs.LinuxNamespace
-	if spec.Linux != nil {
-		given = spec.Linux.Namespaces
-	}
+	given := spec.Linux.Namespaces
+	var bad problems
 	var found [len(namespaceKinds)]*specs.LinuxNamespace
 	for i := range given {
 		k, err := checkNamespace(item(list, i), &given[i])
-		if err != nil {
-			return err
+		bad.add(err)
+		switch {
+		case k < 0:
+		case found[k] != nil:
+			bad.add(refuse(item(list, i)+".type", string(given[i].Type), "given twice"))
+		default:
+			found[k] = &given[i]
 		}
-		if found[k] != nil {
-			return refuse(item(list, i)+".type", string(given[i].Type), "given twice")
-		}
-		found[k] = &given[i]
 	}
 	for k, ns := range found {
 		if ns != nil {
@@ -56,9 +54,10 @@ func convertNamespaces(spec *specs.Spec, cfg *config.Config) error {
 	}
 	// Without one, pivot_root would change the root of the host.
 	if !cfg.Has(unix.CLONE_NEWNS) {
-		return fmt.Errorf("config.json: %s: a mount namespace is required", list)
+		bad.add(lacks(list, "a mount namespace is required"))
 	}
-	return checkJoined(list, given)
+	bad.add(checkJoined(list, given))
+	return bad.err()
 }
 
 // checkJoined refuses to join the mount namespace of mocker or of the
@@ -66,31 +65,33 @@ func convertNamespaces(spec *specs.Spec, cfg *config.Config) error {
 // and of every process in it that has its root. The user namespace that
 // mocker is in cannot be joined at all (setns(2)).
 func checkJoined(list string, given []specs.LinuxNamespace) error {
+	var bad problems
 	for i, ns := range given {
 		at := item(list, i) + ".path"
 		switch {
 		case ns.Path == "":
 		case ns.Type == specs.MountNamespace && (sameFile(ns.Path, "/proc/self/ns/mnt") || sameFile(ns.Path, "/proc/1/ns/mnt")):
-			return refuse(at, ns.Path, "the host's mount namespace, whose root would become the container's")
+			bad.add(refuse(at, ns.Path, "the host's mount namespace, whose root would become the container's"))
 		case ns.Type == specs.UserNamespace && sameFile(ns.Path, "/proc/self/ns/user"):
-			return refuse(at, ns.Path, "mocker's own user namespace, which a container has without an entry")
+			bad.add(refuse(at, ns.Path, "mocker's own user namespace, which a container has without an entry"))
 		}
 	}
-	return nil
+	return bad.err()
 }
 
-// checkNamespace returns the index of the entry's type in namespaceKinds.
+// checkNamespace returns the index of the entry's type in namespaceKinds, -1
+// if it has none.
 func checkNamespace(path string, ns *specs.LinuxNamespace) (int, error) {
 	for k, kind := range namespaceKinds {
 		if kind.name != ns.Type {
 			continue
 		}
 		if ns.Path != "" && !filepath.IsAbs(ns.Path) {
-			return 0, refuse(path+".path", ns.Path, "not an absolute path")
+			return k, refuse(path+".path", ns.Path, "not an absolute path")
 		}
 		return k, checkNUL(path+".path", ns.Path)
 	}
-	return 0, refuse(path+".type", string(ns.Type), "not a namespace type")
+	return -1, refuse(path+".type", string(ns.Type), "not a namespace type")
 }
 
 // isolates reports whether the container has a namespace of this type that is
@@ -122,6 +123,7 @@ func sameFile(a, b string) bool {
 // convertNames resolves hostname and domainname. Both need a UTS namespace of
 // the container's own, or the host would be renamed.
 func convertNames(spec *specs.Spec, cfg *config.Config) error {
+	var bad problems
 	for _, name := range []struct{ path, value string }{
 		{"hostname", spec.Hostname},
 		{"domainname", spec.Domainname},
@@ -129,17 +131,15 @@ func convertNames(spec *specs.Spec, cfg *config.Config) error {
 		if name.value == "" {
 			continue
 		}
-		if err := checkNUL(name.path, name.value); err != nil {
-			return err
-		}
+		bad.add(checkNUL(name.path, name.value))
 		const limit = 64 // __NEW_UTS_LEN, sethostname(2)
 		if len(name.value) > limit {
-			return refuse(name.path, name.value, "longer than %d bytes", limit)
+			bad.add(refuse(name.path, name.value, "longer than %d bytes", limit))
 		}
 		if !isolates(cfg, unix.CLONE_NEWUTS) {
-			return refuse(name.path, name.value, "needs a uts namespace other than the host's in linux.namespaces")
+			bad.add(refuse(name.path, name.value, "needs a uts namespace other than the host's in linux.namespaces"))
 		}
 	}
 	cfg.Hostname, cfg.Domainname = spec.Hostname, spec.Domainname
-	return nil
+	return bad.err()
 }

@@ -9,11 +9,12 @@ import (
 )
 
 func convertPaths(spec *specs.Spec, cfg *config.Config) (err error) {
-	if cfg.Masked, err = insidePaths("linux.maskedPaths", spec.Linux.MaskedPaths); err != nil {
-		return err
-	}
+	var bad problems
+	cfg.Masked, err = insidePaths("linux.maskedPaths", spec.Linux.MaskedPaths)
+	bad.add(err)
 	cfg.ReadonlySub, err = insidePaths("linux.readonlyPaths", spec.Linux.ReadonlyPaths)
-	return err
+	bad.add(err)
+	return bad.err()
 }
 
 // insidePaths cleans a list of paths in the container. The root itself is
@@ -21,14 +22,13 @@ func convertPaths(spec *specs.Spec, cfg *config.Config) (err error) {
 // it, and for reading only there is root.readonly.
 func insidePaths(list string, given []string) ([]string, error) {
 	var clean []string
+	var bad problems
 	for i, p := range given {
 		c, err := insidePath(item(list, i), p)
-		if err != nil {
-			return nil, err
-		}
+		bad.add(err)
 		clean = append(clean, c)
 	}
-	return clean, nil
+	return clean, bad.err()
 }
 
 // insidePath cleans one absolute path in the container, other than its root.

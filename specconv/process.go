@@ -26,17 +26,15 @@ func convertProcess(spec *specs.Spec, cfg *config.Config) error {
 // ConvertProcess is Convert for a process alone: file is where it comes from,
 // a config.json or the path of a process.json, for errors and warnings.
 func ConvertProcess(given *specs.Process, file string) (p *config.Process, warnings []string, err error) {
-	if err = checkProcess(given); err == nil {
-		p, warnings, err = resolveProcess(given)
-	}
+	p, warnings, err = resolveProcess(given)
 	if file == configName {
 		return p, warnings, err
 	}
 	for i := range warnings {
 		warnings[i] = strings.Replace(warnings[i], configName+": process.", file+": ", 1)
 	}
-	if bad := (*BadValue)(nil); errors.As(err, &bad) {
-		err = &BadValue{file, strings.TrimPrefix(bad.Path, "process."), bad.Value, bad.Cause}
+	if first := (*BadValue)(nil); errors.As(err, &first) {
+		err = &BadValue{file, strings.TrimPrefix(first.Path, "process."), first.Value, first.Cause}
 	}
 	return p, warnings, err
 }
@@ -46,15 +44,15 @@ func resolveProcess(given *specs.Process) (p *config.Process, warnings []string,
 		Terminal:   given.Terminal,
 		NoNewPrivs: given.NoNewPrivileges,
 	}
+	var bad problems
 	for _, convert := range []func(*specs.Process, *config.Process) error{
 		convertArgs, convertEnv, convertCwd, convertUser, convertConsole, convertRlimits, convertOOM,
+		convertLabels, convertScheduler, convertIOPriority, convertAffinity,
 	} {
-		if err := convert(given, p); err != nil {
-			return nil, nil, err
-		}
+		bad.add(convert(given, p))
 	}
-	p.Caps, warnings, err = convertCapabilities(given.Capabilities)
-	return p, warnings, err
+	p.Caps, warnings = convertCapabilities(given.Capabilities)
+	return p, warnings, bad.err()
 }
 
 func convertArgs(given *specs.Process, p *config.Process) error {
@@ -73,17 +71,16 @@ func convertArgs(given *specs.Process, p *config.Process) error {
 // name, the last: programs disagree about which one counts.
 func convertEnv(given *specs.Process, p *config.Process) error {
 	const at = "process.env"
-	if err := checkNULs(at, given.Env); err != nil {
-		return err
-	}
+	var bad problems
+	bad.add(checkNULs(at, given.Env))
 	last := make(map[string]int, len(given.Env))
 	for i, entry := range given.Env {
 		name, _, ok := strings.Cut(entry, "=")
 		if !ok {
-			return refuse(item(at, i), entry, `no "=" in it`)
+			bad.add(refuse(item(at, i), entry, `no "=" in it`))
 		}
-		if name == "" {
-			return refuse(item(at, i), entry, `no name before the "="`)
+		if ok && name == "" {
+			bad.add(refuse(item(at, i), entry, `no name before the "="`))
 		}
 		last[name] = i
 	}
@@ -92,7 +89,7 @@ func convertEnv(given *specs.Process, p *config.Process) error {
 			p.Env = append(p.Env, entry)
 		}
 	}
-	return nil
+	return bad.err()
 }
 
 // convertCwd does not clean the path: "link/.." is for the kernel to resolve,
@@ -112,30 +109,25 @@ func convertCwd(given *specs.Process, p *config.Process) error {
 func convertUser(given *specs.Process, p *config.Process) error {
 	const at = "process.user."
 	u := &given.User
-	if err := checkID(at+"uid", u.UID); err != nil {
-		return err
-	}
-	if err := checkID(at+"gid", u.GID); err != nil {
-		return err
-	}
+	var bad problems
+	bad.add(checkID(at+"uid", u.UID))
+	bad.add(checkID(at+"gid", u.GID))
 	const limit = 65536 // NGROUPS_MAX, setgroups(2)
 	if len(u.AdditionalGids) > limit {
-		return refuse(at+"additionalGids", len(u.AdditionalGids), "more than %d groups", limit)
+		bad.add(refuse(at+"additionalGids", len(u.AdditionalGids), "more than %d groups", limit))
 	}
 	for i, gid := range u.AdditionalGids {
-		if err := checkID(item(at+"additionalGids", i), gid); err != nil {
-			return err
-		}
+		bad.add(checkID(item(at+"additionalGids", i), gid))
 	}
 	p.UID, p.GID, p.Groups = u.UID, u.GID, slices.Clone(u.AdditionalGids)
 	p.Umask = defaultUmask
 	if u.Umask != nil {
 		if *u.Umask > 0o777 {
-			return refuse(at+"umask", *u.Umask, "more than the permission bits, which end at 511 (0777)")
+			bad.add(refuse(at+"umask", *u.Umask, "more than the permission bits, which end at 511 (0777)"))
 		}
 		p.Umask = *u.Umask
 	}
-	return nil
+	return bad.err()
 }
 
 // convertConsole takes the size only together with a terminal; without one
@@ -146,14 +138,15 @@ func convertConsole(given *specs.Process, p *config.Process) error {
 	if size == nil || !given.Terminal {
 		return nil
 	}
+	var bad problems
 	if size.Height > math.MaxUint16 {
-		return refuse(at+"height", size.Height, "more than 65535")
+		bad.add(refuse(at+"height", size.Height, "more than 65535"))
 	}
 	if size.Width > math.MaxUint16 {
-		return refuse(at+"width", size.Width, "more than 65535")
+		bad.add(refuse(at+"width", size.Width, "more than 65535"))
 	}
 	p.Height, p.Width = uint16(size.Height), uint16(size.Width)
-	return nil
+	return bad.err()
 }
 
 func convertOOM(given *specs.Process, p *config.Process) error {

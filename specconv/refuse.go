@@ -16,7 +16,7 @@ type BadValue struct {
 }
 
 func (b *BadValue) Error() string {
-	text := b.File + ": " + b.Path + ": "
+	text := b.File + ": " + printable(b.Path) + ": "
 	if b.Value != "" {
 		text += b.Value + ": "
 	}
@@ -41,19 +41,30 @@ func missing(path string) error {
 	return &BadValue{File: configName, Path: path, Cause: errors.New("missing")}
 }
 
-// unsupported is the error for a property that mocker knows and cannot honour.
-func unsupported(path string) error {
-	return &BadValue{File: configName, Path: path, Cause: errors.New("not supported yet")}
+// lacks is the error for a property that does not go without something else.
+func lacks(path, what string, args ...any) error {
+	return &BadValue{File: configName, Path: path, Cause: fmt.Errorf(what, args...)}
 }
 
 // quote makes a string of config.json printable, and keeps an error readable
 // where the string is a megabyte long.
 func quote(s string) string {
-	const limit = 256
-	if len(s) <= limit {
+	if len(s) <= maxShown {
 		return strconv.Quote(s)
 	}
-	return strconv.Quote(s[:limit]) + "..."
+	return strconv.Quote(s[:maxShown]) + "..."
+}
+
+// maxShown is how many bytes of a string of config.json an error shows.
+const maxShown = 256
+
+// printable is a JSON path in one line: a key in it can be any string.
+func printable(path string) string {
+	odd := func(r rune) bool { return !strconv.IsPrint(r) }
+	if len(path) <= maxShown && strings.IndexFunc(path, odd) < 0 {
+		return path
+	}
+	return strings.ReplaceAll(quote(path), `"`, "")
 }
 
 // item is the JSON path of one element: list[i].
@@ -72,12 +83,13 @@ func checkNUL(path, s string) error {
 
 // checkNULs is checkNUL for each element of a list.
 func checkNULs(path string, list []string) error {
+	var bad problems
 	for i, s := range list {
 		if strings.IndexByte(s, 0) >= 0 {
-			return checkNUL(item(path, i), s)
+			bad.add(checkNUL(item(path, i), s))
 		}
 	}
-	return nil
+	return bad.err()
 }
 
 // checkWord refuses what cannot be one word on a line of a cgroup file: an

@@ -12,38 +12,34 @@ import (
 )
 
 func convertCgroup(spec *specs.Spec, cfg *config.Config) (err error) {
-	if cfg.Cgroup.Path, err = cgroupPath(spec.Linux.CgroupsPath); err != nil {
-		return err
-	}
+	var bad problems
+	cfg.Cgroup.Path, err = cgroupPath(spec.Linux.CgroupsPath)
+	bad.add(err)
 	to := &cgroups.Resources{}
 	cfg.Cgroup.Resources = to
-	if to.Devices, err = deviceRules(spec); err != nil {
-		return err
-	}
+	to.Devices, err = deviceRules(spec)
+	bad.add(err)
 	from := spec.Linux.Resources
 	if from == nil {
-		return nil
+		return bad.err()
 	}
-	if err := convertLimits(from, to); err != nil {
-		return err
-	}
+	bad.add(convertLimits(from, to))
 	for _, w := range memoryWarnings(from.Memory) {
 		cfg.Warnings = append(cfg.Warnings, "config.json: "+w)
 	}
-	return nil
+	return bad.err()
 }
 
 // convertLimits converts everything but the rules for devices.
 func convertLimits(from *specs.LinuxResources, to *cgroups.Resources) error {
+	var bad problems
 	for _, convert := range []func(*specs.LinuxResources, *cgroups.Resources) error{
 		convertMemory, convertCPU, convertPids, convertBlockIO, convertHugepages,
 		convertNetwork, convertRdma, convertUnified,
 	} {
-		if err := convert(from, to); err != nil {
-			return err
-		}
+		bad.add(convert(from, to))
 	}
-	return nil
+	return bad.err()
 }
 
 func convertMemory(from *specs.LinuxResources, to *cgroups.Resources) error {
@@ -51,6 +47,7 @@ func convertMemory(from *specs.LinuxResources, to *cgroups.Resources) error {
 	if m == nil {
 		return nil
 	}
+	var bad problems
 	for _, v := range []struct {
 		name  string
 		given *int64
@@ -64,22 +61,22 @@ func convertMemory(from *specs.LinuxResources, to *cgroups.Resources) error {
 			continue
 		}
 		if *v.given < -1 {
-			return refuse("linux.resources.memory."+v.name, *v.given, "neither a number of bytes nor -1")
+			bad.add(refuse("linux.resources.memory."+v.name, *v.given, "neither a number of bytes nor -1"))
 		}
 		*v.to = *v.given
 	}
 	if to.MemorySwap > 0 && to.MemorySwap < to.Memory {
-		return refuse("linux.resources.memory.swap", to.MemorySwap, "less than the memory limit %d, which it includes", to.Memory)
+		bad.add(refuse("linux.resources.memory.swap", to.MemorySwap, "less than the memory limit %d, which it includes", to.Memory))
 	}
 	if m.Swappiness != nil {
 		if *m.Swappiness > 100 {
-			return refuse("linux.resources.memory.swappiness", *m.Swappiness, "not between 0 and 100")
+			bad.add(refuse("linux.resources.memory.swappiness", *m.Swappiness, "not between 0 and 100"))
 		}
 		to.MemorySwappiness = m.Swappiness
 	}
 	to.OomKillDisable = m.DisableOOMKiller != nil && *m.DisableOOMKiller
 	to.MemoryCheckBeforeUpdate = m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate
-	return nil
+	return bad.err()
 }
 
 // memoryWarnings names the settings that kernels no longer have. The
@@ -114,6 +111,7 @@ func convertCPU(from *specs.LinuxResources, to *cgroups.Resources) error {
 		to.CpuShares = *c.Shares
 		to.CpuWeight = cgroups.ConvertCPUSharesToCgroupV2Value(*c.Shares)
 	}
+	var bad problems
 	for _, v := range []struct {
 		name  string
 		given *int64
@@ -123,7 +121,7 @@ func convertCPU(from *specs.LinuxResources, to *cgroups.Resources) error {
 			continue
 		}
 		if *v.given < -1 {
-			return refuse(at+v.name, *v.given, "neither a number of microseconds nor -1")
+			bad.add(refuse(at+v.name, *v.given, "neither a number of microseconds nor -1"))
 		}
 		*v.to = *v.given
 	}
@@ -134,19 +132,19 @@ func convertCPU(from *specs.LinuxResources, to *cgroups.Resources) error {
 		to.CpuRtPeriod = *c.RealtimePeriod
 	}
 	if c.Idle != nil && *c.Idle != 0 && *c.Idle != 1 {
-		return refuse(at+"idle", *c.Idle, "neither 0 nor 1")
+		bad.add(refuse(at+"idle", *c.Idle, "neither 0 nor 1"))
+	}
+	if c.Burst != nil && to.CpuQuota > 0 && *c.Burst > uint64(to.CpuQuota) {
+		bad.add(refuse(at+"burst", *c.Burst, "more than the quota %d", to.CpuQuota))
 	}
 	to.CpuBurst, to.CPUIdle = c.Burst, c.Idle
 	for _, s := range []struct{ name, value string }{{"cpus", c.Cpus}, {"mems", c.Mems}} {
-		if s.value == "" {
-			continue
-		}
-		if err := checkWord(at+s.name, s.value); err != nil {
-			return err
+		if s.value != "" {
+			bad.add(checkWord(at+s.name, s.value))
 		}
 	}
 	to.CpusetCpus, to.CpusetMems = c.Cpus, c.Mems
-	return nil
+	return bad.err()
 }
 
 // convertPids keeps apart no limit given (leave it), -1 (no limit) and 0,
@@ -165,13 +163,14 @@ func convertPids(from *specs.LinuxResources, to *cgroups.Resources) error {
 // convertHugepages checks the page size, which becomes a part of the names of
 // cgroup files: hugetlb.2MB.max.
 func convertHugepages(from *specs.LinuxResources, to *cgroups.Resources) error {
+	var bad problems
 	for i, h := range from.HugepageLimits {
 		if !isPageSize(h.Pagesize) {
-			return refuse(item("linux.resources.hugepageLimits", i)+".pageSize", h.Pagesize, `not a size such as "2MB"`)
+			bad.add(refuse(item("linux.resources.hugepageLimits", i)+".pageSize", h.Pagesize, `not a size such as "2MB"`))
 		}
 		to.HugetlbLimit = append(to.HugetlbLimit, &cgroups.HugepageLimit{Pagesize: h.Pagesize, Limit: h.Limit})
 	}
-	return nil
+	return bad.err()
 }
 
 func isPageSize(s string) bool {
@@ -196,46 +195,45 @@ func convertNetwork(from *specs.LinuxResources, to *cgroups.Resources) error {
 	if from.Network.ClassID != nil {
 		to.NetClsClassid = *from.Network.ClassID
 	}
+	var bad problems
 	for i, p := range from.Network.Priorities {
-		if err := checkWord(item("linux.resources.network.priorities", i)+".name", p.Name); err != nil {
-			return err
-		}
+		bad.add(checkWord(item("linux.resources.network.priorities", i)+".name", p.Name))
 		to.NetPrioIfpriomap = append(to.NetPrioIfpriomap, &cgroups.IfPrioMap{Interface: p.Name, Priority: int64(p.Priority)})
 	}
-	return nil
+	return bad.err()
 }
 
 func convertRdma(from *specs.LinuxResources, to *cgroups.Resources) error {
+	var bad problems
 	for _, name := range slices.Sorted(maps.Keys(from.Rdma)) {
-		if err := checkWord("linux.resources.rdma", name); err != nil {
-			return err
-		}
+		bad.add(checkWord("linux.resources.rdma", name))
 		limits := from.Rdma[name]
+		if limits.HcaHandles == nil && limits.HcaObjects == nil {
+			bad.add(lacks("linux.resources.rdma."+name, "neither hcaHandles nor hcaObjects is given"))
+		}
 		if to.Rdma == nil {
 			to.Rdma = make(map[string]cgroups.LinuxRdma, len(from.Rdma))
 		}
 		to.Rdma[name] = cgroups.LinuxRdma{HcaHandles: limits.HcaHandles, HcaObjects: limits.HcaObjects}
 	}
-	return nil
+	return bad.err()
 }
 
 // convertUnified checks that each key is a file in the container's cgroup and
 // not on the way to another.
 func convertUnified(from *specs.LinuxResources, to *cgroups.Resources) error {
 	const at = "linux.resources.unified"
+	var bad problems
 	for _, key := range slices.Sorted(maps.Keys(from.Unified)) {
 		if err := checkWord(at, key); err != nil {
-			return err
+			bad.add(err)
+		} else if strings.Contains(key, "/") || !strings.Contains(strings.Trim(key, "."), ".") {
+			bad.add(refuse(at, key, "not the name of a cgroup file such as memory.high"))
 		}
-		if strings.Contains(key, "/") || !strings.Contains(strings.Trim(key, "."), ".") {
-			return refuse(at, key, "not the name of a cgroup file such as memory.high")
-		}
-		if err := checkNUL(at+"."+key, from.Unified[key]); err != nil {
-			return err
-		}
+		bad.add(checkNUL(at+"."+key, from.Unified[key]))
 	}
 	if len(from.Unified) > 0 {
 		to.Unified = maps.Clone(from.Unified)
 	}
-	return nil
+	return bad.err()
 }

@@ -29,6 +29,7 @@ var rlimitNames = [...]string{
 
 func convertRlimits(given *specs.Process, p *config.Process) error {
 	var seen [len(rlimitNames)]bool
+	var bad problems
 	for i, r := range given.Rlimits {
 		at := item("process.rlimits", i)
 		number := -1
@@ -39,16 +40,18 @@ func convertRlimits(given *specs.Process, p *config.Process) error {
 		}
 		switch {
 		case r.Type == "":
-			return missing(at + ".type")
+			bad.add(missing(at + ".type"))
 		case number < 0:
-			return refuse(at+".type", r.Type, "not a resource limit")
+			bad.add(refuse(at+".type", r.Type, "not a resource limit"))
 		case seen[number]:
-			return refuse(at+".type", r.Type, "given twice")
-		case r.Soft > r.Hard:
-			return refuse(at+".soft", r.Soft, "more than the hard limit %d", r.Hard)
+			bad.add(refuse(at+".type", r.Type, "given twice"))
+		default:
+			seen[number] = true
 		}
-		seen[number] = true
+		if r.Soft > r.Hard {
+			bad.add(refuse(at+".soft", r.Soft, "more than the hard limit %d", r.Hard))
+		}
 		p.Rlimits = append(p.Rlimits, config.Rlimit{Name: r.Type, Resource: number, Soft: r.Soft, Hard: r.Hard})
 	}
-	return nil
+	return bad.err()
 }

@@ -3,6 +3,7 @@ package specconv
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -11,19 +12,18 @@ import (
 )
 
 func convertRoot(spec *specs.Spec, cfg *config.Config) error {
-	if spec.Root == nil {
-		return missing("root")
-	}
-	root, err := resolveRoot(spec.Root.Path, cfg.Bundle)
-	if err != nil {
-		return err
+	var bad problems
+	if root := spec.Root; root == nil {
+		bad.add(missing("root"))
+	} else {
+		path, err := resolveRoot(root.Path, cfg.Bundle)
+		bad.add(err)
+		cfg.Rootfs.Path, cfg.Rootfs.Readonly = path, root.Readonly
 	}
 	propagation, err := rootPropagation(spec.Linux.RootfsPropagation)
-	if err != nil {
-		return err
-	}
-	cfg.Rootfs = config.Rootfs{Path: root, Readonly: spec.Root.Readonly, Propagation: propagation}
-	return nil
+	bad.add(err)
+	cfg.Rootfs.Propagation = propagation
+	return bad.err()
 }
 
 // resolveRoot makes root.path absolute and follows its links, so that the path
@@ -68,26 +68,28 @@ func rootPropagation(name string) (uintptr, error) {
 	return flags, nil
 }
 
-// propagation is the MS_* flags of a propagation type, with MS_REC for those
-// with a leading r (mount_namespaces(7)).
-func propagation(name string) (uintptr, bool) {
-	switch name {
+// propagationNames are the propagation types of mount_namespaces(7). With a
+// leading r they are for all mounts below as well.
+var propagationNames = [...]string{
+	"private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable",
+}
+
+// propagation is the MS_* flags of a propagation type.
+func propagation(name string) (flags uintptr, ok bool) {
+	switch strings.TrimPrefix(name, "r") {
 	case "private":
-		return unix.MS_PRIVATE, true
-	case "rprivate":
-		return unix.MS_PRIVATE | unix.MS_REC, true
+		flags = unix.MS_PRIVATE
 	case "slave":
-		return unix.MS_SLAVE, true
-	case "rslave":
-		return unix.MS_SLAVE | unix.MS_REC, true
+		flags = unix.MS_SLAVE
 	case "shared":
-		return unix.MS_SHARED, true
-	case "rshared":
-		return unix.MS_SHARED | unix.MS_REC, true
+		flags = unix.MS_SHARED
 	case "unbindable":
-		return unix.MS_UNBINDABLE, true
-	case "runbindable":
-		return unix.MS_UNBINDABLE | unix.MS_REC, true
+		flags = unix.MS_UNBINDABLE
+	default:
+		return 0, false
 	}
-	return 0, false
+	if name[0] == 'r' {
+		flags |= unix.MS_REC
+	}
+	return flags, true
 }

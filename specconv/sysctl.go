@@ -16,29 +16,29 @@ import (
 // the container, and no other: /proc/sys is mostly the host's.
 func convertSysctls(spec *specs.Spec, cfg *config.Config) error {
 	seen := make(map[string]string)
+	var bad problems
 	for _, key := range slices.Sorted(maps.Keys(spec.Linux.Sysctl)) {
 		value := spec.Linux.Sysctl[key]
 		at := "linux.sysctl." + key
 		file := sysctlPath(key)
 		if path.Clean("/"+file) != "/"+file || file == "" || strings.IndexByte(file, 0) >= 0 {
-			return refuse("linux.sysctl", key, "not the name of a sysctl")
+			bad.add(refuse("linux.sysctl", key, "not the name of a sysctl"))
+			continue
 		}
 		if other, ok := seen[file]; ok {
-			return refuse("linux.sysctl", key, "the same sysctl as %q", other)
+			bad.add(refuse("linux.sysctl", key, "the same sysctl as %q", other))
 		}
 		seen[file] = key
-		if err := checkNUL(at, value); err != nil {
-			return err
-		}
+		bad.add(checkNUL(at, value))
 		if err := checkSysctl(file, cfg); err != nil {
-			return refuse("linux.sysctl", key, "%w", err)
+			bad.add(refuse("linux.sysctl", key, "%w", err))
 		}
 		if file == "kernel/domainname" && cfg.Domainname != "" && value != cfg.Domainname {
-			return refuse(at, value, "contradicts domainname %q", cfg.Domainname)
+			bad.add(refuse(at, value, "contradicts domainname %q", cfg.Domainname))
 		}
 		cfg.Sysctls = append(cfg.Sysctls, config.Sysctl{Key: key, Path: file, Value: value})
 	}
-	return nil
+	return bad.err()
 }
 
 // sysctlPath is the file of a key below /proc/sys. Whichever of "." and "/"

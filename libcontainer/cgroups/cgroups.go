@@ -47,6 +47,7 @@ type Cgroup struct {
 	paths  map[string]string
 	res    *oci.Resources // nil after FromPaths
 	parent string         // name of the parent to remove when it is empty
+	found  []string       // directories that were there before, and stay
 
 	rootless bool // what may not be made is gone without
 }
@@ -90,9 +91,20 @@ func Open(cfg config.Cgroup, id string, rootless bool) (*Cgroup, error) {
 		if err := checkEmpty(dir); err != nil {
 			return nil, err
 		}
+		if _, err := os.Lstat(dir); err == nil && cfg.Path != "" {
+			c.found = append(c.found, dir)
+		}
 	}
 	return c, nil
 }
+
+// Found lists the directories that somebody else had made before Make. By
+// default there are none: the cgroup is mocker's by its name.
+func (c *Cgroup) Found() []string { return c.found }
+
+// Keep has Destroy leave directories that Found has named: delete is not to
+// remove what create did not make (runtime.md, "Delete").
+func (c *Cgroup) Keep(found []string) { c.found = found }
 
 // FromPaths is the cgroup whose Paths have been saved, to look after, empty
 // and remove it. It refuses paths that Paths never returns: the root of a

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 )
 
 // Destroy removes the cgroup with the cgroups below it, and then /mocker
-// when this was the last one in it; other parents are left alone. It kills
+// when this was the last one in it; other parents are left alone, and so are
+// directories that were there before. It kills
 // nobody: it waits up to ten seconds for the last process to end, and its
 // error names those that are still there. What is not there any more, or has
 // never been made, is no error.
@@ -21,6 +23,10 @@ func (c *Cgroup) Destroy() error {
 	deadline := time.Now().Add(patience)
 	var errs []error
 	for _, dir := range c.dirs() {
+		if slices.Contains(c.found, dir) {
+			errs = append(errs, vacate(dir, deadline))
+			continue
+		}
 		if err := remove(dir, deadline); err != nil {
 			errs = append(errs, err)
 			continue
@@ -62,6 +68,23 @@ func remove(dir string, deadline time.Time) error {
 		}
 		if time.Now().After(deadline) {
 			return stuck(dir, err)
+		}
+		wait(dir, deadline, pause)
+	}
+}
+
+// vacate waits until nobody is in a cgroup, and removes those below it.
+func vacate(dir string, deadline time.Time) error {
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 10*time.Millisecond) {
+		if err := removeBelow(dir, deadline); err != nil {
+			return err
+		}
+		pids, err := pidsBelow(dir)
+		if err != nil || len(pids) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return stuck(dir, unix.EBUSY)
 		}
 		wait(dir, deadline, pause)
 	}

@@ -31,6 +31,11 @@ type Config struct {
 	Devices     []Device // nodes to make: the spec's defaults, then linux.devices
 	Masked      []string // linux.maskedPaths, absolute
 	ReadonlySub []string // linux.readonlyPaths, absolute
+	MountLabel  string   // linux.mountLabel, the SELinux context of new file systems; "" leaves it to the policy
+
+	NetDevices []NetDevice // sorted by name
+	RDT        *RDT        // nil: resctrl is left alone
+	Traits     Traits
 
 	Cgroup  Cgroup
 	Process *Process // nil: the container can be created, not started
@@ -165,6 +170,28 @@ type Process struct {
 	NoNewPrivs  bool
 	Seccomp     *Seccomp // nil: no filter
 	OOMScoreAdj *int
+	Labels      Labels
+	Scheduler   *Scheduler  // nil: inherited
+	IOPriority  *IOPriority // nil: inherited
+	Affinity    Affinity    // of an exec; the container's first process ignores it
+}
+
+// Labels say how the kernel's security modules confine a process; "" leaves it
+// as mocker is.
+type Labels struct {
+	AppArmor string // process.apparmorProfile: a profile that is loaded, or several with "//&" in between
+	SELinux  string // process.selinuxLabel: a context
+}
+
+// Or is what labels are where those that are not given are those of others.
+func (l Labels) Or(others Labels) Labels {
+	if l.AppArmor == "" {
+		l.AppArmor = others.AppArmor
+	}
+	if l.SELinux == "" {
+		l.SELinux = others.SELinux
+	}
+	return l
 }
 
 // Capabilities are the five sets of capabilities(7), one bit per capability.

@@ -18,35 +18,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sendTimeout bounds the wait for whoever listens on a console socket.
+// sendTimeout bounds the wait for whoever listens on a socket.
 const sendTimeout = 10 * time.Second
 
 // maxSocketPath is the length of sun_path without its final NUL, unix(7).
 const maxSocketPath = 107
 
-// Send passes the master of a pty to the listener on an AF_UNIX stream
-// socket: one message that carries the descriptor (SCM_RIGHTS) and, as its
-// data, the name of the file and nothing else.
+// Send passes the master of a pty to the listener on a console socket, with
+// the name of the file.
 func Send(socket string, master *os.File) error {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	return withFD(master, func(pty int) error { return Pass("console socket", socket, master.Name(), pty) })
+}
+
+// Pass passes a descriptor to the listener on an AF_UNIX stream socket: one
+// message that carries it (SCM_RIGHTS) and, as its data, a text and nothing
+// else. what is the socket in errors.
+func Pass(what, socket, text string, fd int) error {
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("connect to console socket %s: %w", socket, err)
+		return fmt.Errorf("connect to %s %s: %w", what, socket, err)
 	}
-	defer unix.Close(fd)
+	defer unix.Close(s)
 	limit := unix.NsecToTimeval(sendTimeout.Nanoseconds())
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
-		return fmt.Errorf("connect to console socket %s: %w", socket, err)
+	if err = unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err == nil {
+		err = connect(s, socket)
 	}
-	if err := connect(fd, socket); err != nil {
-		return fmt.Errorf("connect to console socket %s: %w", socket, err)
+	if err != nil {
+		return fmt.Errorf("connect to %s %s: %w", what, socket, err)
 	}
-	return withFD(master, func(pty int) error {
-		rights := unix.UnixRights(pty)
-		if err := retry(func() error { return unix.Sendmsg(fd, []byte(master.Name()), rights, nil, unix.MSG_NOSIGNAL) }); err != nil {
-			return fmt.Errorf("send terminal to console socket %s: %w", socket, err)
-		}
-		return nil
-	})
+	rights := unix.UnixRights(fd)
+	if err := retry(func() error { return unix.Sendmsg(s, []byte(text), rights, nil, unix.MSG_NOSIGNAL) }); err != nil {
+		return fmt.Errorf("send a descriptor to %s %s: %w", what, socket, err)
+	}
+	return nil
 }
 
 // connect reaches a socket whose path is too long for its address through a

@@ -53,7 +53,7 @@ func joinWith(target *Child, caps Caps, argv ...string) (in *Child, pid int, err
 			p.Add("sched_yield", "", unix.SYS_SCHED_YIELD)
 		}
 		p.Add("exec", argv[0], unix.SYS_EXECVE, argv[0], argv, []string{})
-	})
+	}, nil)
 	return in, pid, err
 }
 

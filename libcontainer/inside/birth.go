@@ -39,7 +39,7 @@ type Child struct {
 	pipe        *os.File // the writing end, which closes with this process; nil: see parent
 	stack       uintptr  // an address in the child's stack
 	dead        error    // why no further call can be made
-	fixedGroups bool     // its user namespace denies setgroups(2)
+	fixedGroups bool     // see FixedGroups
 	reaped      bool
 	closed      bool // the region is unmapped; only its address is left
 	status      unix.WaitStatus

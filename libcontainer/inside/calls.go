@@ -3,6 +3,7 @@ package inside
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -206,6 +207,17 @@ func (in *Child) Write(fd int, object, data string) error {
 	return err
 }
 
+// Pread reads the beginning of a file, PATH_MAX bytes at most. Some files of
+// /proc tell of who reads what they seem to tell of another process.
+func (in *Child) Pread(fd int, object string) (string, error) {
+	return in.path("read", object, unix.SYS_PREAD64, 1, fd, 0)
+}
+
+// Fsetxattr sets an extended attribute of what fd is open on.
+func (in *Child) Fsetxattr(fd int, name, value string) error {
+	return in.do("setxattr", name+"="+value, unix.SYS_FSETXATTR, fd, name, value, len(value), 0)
+}
+
 // Setns enters the namespace that fd stands for (setns(2)).
 func (in *Child) Setns(fd int, object string, flag uintptr) error {
 	return in.do("setns", object, unix.SYS_SETNS, fd, flag)
@@ -254,11 +266,11 @@ func (in *Child) Readlink(fd int, name string) (string, error) {
 }
 
 // path executes a call that fills a buffer of PATH_MAX bytes, which it takes
-// as argument number at, and its length after it.
+// as argument number at, and its length after it. args are the others.
 func (in *Child) path(name, object string, nr uintptr, at int, args ...any) (string, error) {
 	p := in.NewProgram()
 	buf := p.room(unix.PathMax, 1) // the beginning of the arena
-	args = append(args[:at:at], buf, unix.PathMax)
+	args = slices.Insert(args, at, any(buf), any(unix.PathMax))
 	res := p.Add(name, object, nr, args...)
 	if err := p.Run(); err != nil {
 		return "", err

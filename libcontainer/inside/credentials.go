@@ -120,9 +120,10 @@ func (in *Child) As(user Credentials, do func() error) error {
 // there stay. denied says that the namespace denies setgroups(2); else the
 // child drops its groups.
 func (in *Child) TakeIDs(uid, gid uint32, denied bool) error {
+	in.fixedGroups = in.fixedGroups || denied
 	p := in.NewProgram()
 	p.Add("prctl", "PR_SET_KEEPCAPS", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
-	if !denied {
+	if !in.fixedGroups {
 		p.AddSetgroups(nil)
 	}
 	p.Add("setresgid", fmt.Sprint(gid), unix.SYS_SETRESGID, int(gid), int(gid), int(gid))
@@ -132,7 +133,6 @@ func (in *Child) TakeIDs(uid, gid uint32, denied bool) error {
 	if err := p.Run(); err != nil {
 		return err
 	}
-	in.fixedGroups = denied
 	caps, err := in.Capget()
 	if err != nil || caps.Effective == caps.Permitted {
 		return err
@@ -144,7 +144,11 @@ func (in *Child) TakeIDs(uid, gid uint32, denied bool) error {
 	return p.Run()
 }
 
-// FixedGroups reports whether the child's user namespace denies setgroups(2).
+// KeepGroups leaves the child the supplementary groups that it was born with.
+func (in *Child) KeepGroups() { in.fixedGroups = true }
+
+// FixedGroups reports whether the child's groups stay as they are: its user
+// namespace denies setgroups(2), or KeepGroups has been called.
 func (in *Child) FixedGroups() bool { return in.fixedGroups }
 
 // Show is the opposite of Hide, also of what a change of ids has done: who has

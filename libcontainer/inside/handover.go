@@ -157,7 +157,10 @@ func gone(pid int) bool {
 // lives there: the pid is used only if the kernel says that it is a child of
 // this process, and the failure that is read back once is checked to be a
 // call of this program.
-func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, err error) {
+//
+// meet, if it is not nil, is called with the pid of the copy, which has to
+// wait for it: see AddTurnstile.
+func (in *Child) Become(before, after func(*Program), meet func(pid int) error) (pid int, err error) {
 	p := in.NewProgram()
 	in.region.tid = 0
 	before(p)
@@ -170,6 +173,11 @@ func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, e
 		return 0, err
 	}
 	if err := p.Post(); err != nil {
+		return 0, err
+	}
+	if err := in.meetCopy(meet); err != nil {
+		in.Kill()
+		in.endCopy(int(atomic.LoadInt32(&in.region.tid)))
 		return 0, err
 	}
 	status, err := in.Wait()
@@ -187,6 +195,34 @@ func (in *Child) Become(before func(*Program), after func(*Program)) (pid int, e
 		return 0, callError(p.calls[i], unix.Errno(failed.errno))
 	}
 	return 0, fmt.Errorf("the process that joins the container %w", howEnded(status))
+}
+
+// meetCopy waits until there is a copy, and does something with it.
+func (in *Child) meetCopy(do func(pid int) error) error {
+	if do == nil {
+		return nil
+	}
+	for {
+		pid := int(atomic.LoadInt32(&in.region.tid))
+		if pid != 0 {
+			if err := ownChild(pid); err != nil {
+				return err
+			}
+			return do(pid)
+		}
+		if in.ended(time.Millisecond) {
+			return nil // Become says why
+		}
+	}
+}
+
+// AddTurnstile appends the calls by which a copy waits for a byte from its
+// parent on a pipe; it does not outlive the parent there.
+func (p *Program) AddTurnstile(pipe int) {
+	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+	p.Add("read", "turnstile", unix.SYS_READ, pipe, make([]byte, 8), 1)
+	p.Add("close", "turnstile", unix.SYS_CLOSE, pipe)
+	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, 0)
 }
 
 // forget takes out of the region what earlier programs have left in it: the

@@ -72,6 +72,9 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 	if err := setRlimits(in.PID, last); err != nil {
 		return nil, err
 	}
+	if err := schedule(in.PID, last.Process); err != nil {
+		return nil, err
+	}
 	p := in.NewProgram()
 	if last.Open {
 		p.Add("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1)

@@ -21,11 +21,23 @@ import (
 // to do what a stranger may watch.
 func Join(in *inside.Child, last Last) (pid int, err error) {
 	last.Joins = true
-	if err := letGo(in, last, nil); err != nil {
+	var t turnstile
+	if afterFork(last.Process.Scheduler) {
+		if err := t.open(last.Process); err != nil {
+			return 0, err
+		}
+		defer t.close()
+	}
+	if err := letGo(in, last, t.keep); err != nil {
 		return 0, err
 	}
 	if err := setRlimits(in.PID, last); err != nil {
 		return 0, err
+	}
+	if t.meet == nil {
+		if err := schedule(in.PID, last.Process); err != nil {
+			return 0, err
+		}
 	}
 	pid, err = in.Become(func(p *inside.Program) {
 		p.Add("close", "pidfd of mocker", unix.SYS_CLOSE, in.ParentFD())
@@ -37,14 +49,45 @@ func Join(in *inside.Child, last Last) (pid int, err error) {
 		if last.Terminal != nil {
 			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
 		}
+		for _, fd := range t.keep {
+			p.AddTurnstile(fd)
+		}
 		if last.Mortal {
 			p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
 		}
 		limitProcesses(p, last.Process.Rlimits)
 		p.Add("rt_sigprocmask", "none", unix.SYS_RT_SIGPROCMASK, sigSetmask, make([]byte, 8), nil, 8)
 		p.Add("exec", last.Path, unix.SYS_EXECVE, last.Path, last.Process.Args, last.Env)
-	})
+	}, t.meet)
 	return pid, Explain(err)
+}
+
+// turnstile is where a copy waits until its parent has given it a scheduler
+// that it could not have got from the process it was copied from.
+type turnstile struct {
+	r, w *os.File
+	keep []int // fds that the copy needs for it
+	meet func(pid int) error
+}
+
+func (t *turnstile) open(p *config.Process) (err error) {
+	if t.r, t.w, err = os.Pipe(); err != nil {
+		return fmt.Errorf("make a pipe: %w", err)
+	}
+	t.keep = []int{int(t.r.Fd())}
+	t.meet = func(pid int) error {
+		if err := schedule(pid, p); err != nil {
+			return err
+		}
+		_, err := t.w.Write([]byte{Marker})
+		return err
+	}
+	return nil
+}
+
+func (t *turnstile) close() {
+	t.r.Close()
+	t.w.Close()
 }
 
 // limitProcesses sets RLIMIT_NPROC in the copy: the child counts as a process

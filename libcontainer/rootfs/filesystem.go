@@ -170,7 +170,7 @@ func (r *Root) mountClassic(fstype, source string, data []string, attrs uint64) 
 		if flag, ok := superFlags[option]; ok {
 			flags |= flag
 		} else {
-			rest = append(rest, option)
+			rest = append(rest, quoteContext(option))
 		}
 	}
 	text := strings.Join(rest, ",")

@@ -100,7 +100,7 @@ func (r *Root) attach(c *cover, place int) error {
 // maskDir puts an empty directory over place: one tmpfs for all of them.
 func (r *Root) maskDir(place int) error {
 	if r.empty.fd < 0 {
-		fd, err := r.newMount("tmpfs", "tmpfs", []string{"nr_blocks=1", "nr_inodes=1", "mode=755"},
+		fd, err := r.newMount("tmpfs", "tmpfs", r.withLabel("tmpfs", []string{"nr_blocks=1", "nr_inodes=1", "mode=755"}),
 			unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 		if err != nil {
 			return err

@@ -146,15 +146,18 @@ func (r *Root) mountFS(m *config.Mount) error {
 		set &^= unix.MOUNT_ATTR_RDONLY
 		data = slices.DeleteFunc(slices.Clone(data), func(option string) bool { return option == "ro" })
 	}
-	mnt, err := r.newMount(m.Type, m.Source, data, set)
+	mnt, err := r.newMount(m.Type, m.Source, r.withLabel(m.Type, data), set)
 	if m.MayMiss && errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if m.CopyUp {
+	switch {
+	case m.CopyUp:
 		err = r.copyUp(place, mnt)
+	case m.Type == "mqueue":
+		err = r.labelRoot(mnt)
 	}
 	if err == nil {
 		err = r.in.MoveMount(mnt, place)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -120,7 +119,7 @@ func openMemfd(path string) (*os.File, error) {
 	}
 	dst := os.NewFile(uintptr(fd), path)
 	defer dst.Close()
-	if _, err := io.Copy(dst, src); err != nil {
+	if err := copyAll(fd, int(src.Fd())); err != nil {
 		return nil, fmt.Errorf("copy %s: %w", path, err)
 	}
 	if err := unix.Fchmod(fd, 0o555); err != nil {
@@ -176,4 +175,18 @@ func superblockReadonly(mountinfo []byte, id uint64) bool {
 		return first == "ro"
 	}
 	return false
+}
+
+// copyAll copies within the kernel: io.Copy would read and write some 250
+// times.
+func copyAll(dst, src int) error {
+	for {
+		n, err := unix.Sendfile(dst, src, nil, 1<<30)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return err
+		}
+	}
 }

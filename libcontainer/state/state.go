@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/lazyjson"
 	"golang.org/x/sys/unix"
 )
 
@@ -57,11 +58,20 @@ type State struct {
 	Init    Proc `json:"init"`    // zero until it has been born
 
 	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"` // (*cgroups.Cgroup).Paths
-	Limits      json.RawMessage   `json:"limits,omitempty"`      // cgroups.Resources; raw, for they are long and only update reads them
-	Hooks       config.Hooks      `json:"hooks"`                 // those that run after create
+
+	CgroupsFound []string        `json:"cgroupsFound,omitempty"` // (*cgroups.Cgroup).Found
+	Limits       json.RawMessage `json:"limits,omitempty"`       // cgroups.Resources; raw, for they are long and only update reads them
+	Hooks        config.Hooks    `json:"hooks"`                  // those that run after create
+
+	RDT    *config.RDTGroup `json:"rdt,omitempty"` // its class of service; nil: none
+	Traits config.Traits    `json:"traits"`        // of its processes, those of exec too
 
 	// Process is what startContainer hooks run as; nil if there are none.
 	Process *config.Process `json:"process,omitempty"`
+
+	// Labels are those of the container's process: exec's where it says nothing
+	// else.
+	Labels config.Labels `json:"labels"`
 
 	Hooked    bool `json:"hooked,omitempty"`    // hooks of create have begun to run: poststop hooks are owed
 	SharedPID bool `json:"sharedPid,omitempty"` // no pid namespace of its own: its processes do not end with the first
@@ -77,7 +87,7 @@ var ErrNoState = errors.New("no state.json")
 // old or the new one. The caller holds the lock.
 func (d *Dir) Save(st *State) error {
 	st.Format = Format
-	data, err := json.MarshalIndent(st, "", "  ")
+	data, err := lazyjson.MarshalIndent(st, "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", d.Path(stateFile), err)
 	}
@@ -129,7 +139,7 @@ func (d *Dir) load(name string) (*State, error) {
 		return nil, err
 	}
 	var st State
-	err = json.Unmarshal(data, &st)
+	err = lazyjson.Unmarshal(data, &st)
 	switch {
 	case err == nil && st.Format != Format:
 		err = fmt.Errorf("it has format %d, this mocker reads format %d", st.Format, Format)

@@ -41,7 +41,7 @@ add() {
 if [[ $PACKAGES ]]; then
 	add 1 $PACKAGES
 else
-	add 1 $unit tests/lifecycle tests/network tests/bundles
+	add 1 $unit tests/lifecycle tests/network tests/bundles tests/lsm
 	add 2 tests/errors tests/security tests/faults
 fi
 cp "$directory"/packages.* "$root/mocker"

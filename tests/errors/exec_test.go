@@ -51,8 +51,9 @@ func execs() []row {
 		one("exec with a pid file in a directory that does not exist", "exec --detach --pid-file $DIR/none/pid $ID sleep 100", "write pid file $DIR/none/pid: no such file or directory"),
 		one("exec in a cgroup of a controller that does not exist", "exec --cgroup none:x $ID true", `--cgroup: the container has no cgroup of a controller "none"`),
 		one("exec in a cgroup that is not below the container's", "exec --cgroup ../x $ID true", `--cgroup: "../x" is not a sub cgroup path`),
-		one("exec with an AppArmor profile", "exec --apparmor none $ID true", `--apparmor "none": not supported yet`),
-		one("exec with a label", "exec --process-label none $ID true", `--process-label "none": not supported yet`),
+		{input: "exec with an AppArmor profile", call: args("exec --apparmor none $ID true"), code: own, plain: true, prep: running,
+			want: `unable to apply apparmor profile "none": apparmor is disabled or not supported by the kernel`},
+		one("exec with a label", "exec --process-label none $ID true", `unable to apply selinux label "none": selinux is disabled or not supported by the kernel`),
 		one("exec with a process.json that does not exist", "exec --process $DIR/none $ID", "load $DIR/none: no such file or directory"),
 		{input: "exec with a process.json and a program", call: args("exec --process $DIR/none $ID ls"), code: own, own: true, prep: running,
 			want: `"ls": no program can be given together with --process, whose file names it`},
@@ -64,8 +65,6 @@ func execs() []row {
 		file("exec with a process.json without cwd", `{"args": ["true"]}`, "$DIR/process.json: cwd: missing"),
 		file("exec with a process.json with a limit that does not exist", `{"args": ["true"], "cwd": "/", "rlimits": [{"type": "RLIMIT_X"}]}`,
 			`$DIR/process.json: rlimits[0].type: "RLIMIT_X": not a resource limit`),
-		file("exec with a process.json with capabilities that do not fit", `{"args": ["true"], "cwd": "/", "capabilities": {"effective": ["CAP_KILL"]}}`,
-			`$DIR/process.json: capabilities.effective: "CAP_KILL": not in process.capabilities.permitted`),
 		{input: "exec where config.json has no process any more", call: args("exec $ID true"), code: own, prep: func(p *place) {
 			running(p)
 			p.spec(func(s *specs.Spec) { s.Process = nil })

@@ -33,6 +33,7 @@ func parts() []part {
 		{"The program", programs()},
 		{"exec", execs()},
 		{"Hooks", hooks()},
+		{"Labels", labels()},
 		{"Not built yet", unbuilt()},
 		{"`spec --busybox` and the network hook", busybox()},
 		{"`run` with an image", images()},
@@ -118,6 +119,9 @@ func commandLine() []row {
 			prep: deafSocket},
 		{input: "a file descriptor to preserve that is not open", call: args("create --bundle $BUNDLE --preserve-fds 2 $ID"), want: "--preserve-fds 2: fd 3 is not open",
 			prep: with(func(*specs.Spec) {})},
+		{input: "validate where there is no bundle", call: args("validate --bundle $DIR/none"), want: "open bundle $DIR/none: no such file or directory", own: true},
+		{input: "validate with an id", call: args("validate --bundle $BUNDLE $ID"), want: `"validate" requires exactly 0 argument(s) (usage: mocker validate)`, own: true},
+		{input: "features of something", call: args("features seccomp"), want: `"features" requires exactly 0 argument(s) (usage: mocker features)`},
 	}
 }
 
@@ -203,6 +207,19 @@ func configs() []row {
 			}),
 		one("an oomScoreAdj out of range",
 			"config.json: process.oomScoreAdj: 2000: not between -1000 and 1000", func(s *specs.Spec) { n := 2000; s.Process.OOMScoreAdj = &n }),
+		one("a burst above the quota",
+			"config.json: linux.resources.cpu.burst: 2000: more than the quota 1000", func(s *specs.Spec) {
+				quota, burst := int64(1000), uint64(2000)
+				s.Linux.Resources.CPU = &specs.LinuxCPU{Quota: &quota, Burst: &burst}
+			}),
+		one("a weight of a device without one",
+			"config.json: linux.resources.blockIO.weightDevice[0]: neither weight nor leafWeight is given", func(s *specs.Spec) {
+				s.Linux.Resources.BlockIO = &specs.LinuxBlockIO{WeightDevice: make([]specs.LinuxWeightDevice, 1)}
+			}),
+		one("an RDMA device without limits",
+			"config.json: linux.resources.rdma.mlx5_0: neither hcaHandles nor hcaObjects is given", func(s *specs.Spec) {
+				s.Linux.Resources.Rdma = map[string]specs.LinuxRdma{"mlx5_0": {}}
+			}),
 		one("a namespace type that does not exist",
 			`config.json: linux.namespaces[5].type: "net": not a namespace type`, func(s *specs.Spec) {
 				s.Linux.Namespaces = append(five(s), specs.LinuxNamespace{Type: "net"})
@@ -502,20 +519,25 @@ func startHook(hook specs.Hook) func(*place) {
 	}
 }
 
-func unbuilt() []row {
-	one := func(input, want string, edit func(*specs.Spec)) row {
-		return row{input: input, call: create, prep: with(edit), want: want}
+// labels ask for what this machine's kernel does not have.
+func labels() []row {
+	return []row{
+		{input: "an AppArmor profile", call: create, plain: true, prep: with(func(s *specs.Spec) { s.Process.ApparmorProfile = "none-such" }),
+			want: `config.json: process.apparmorProfile: unable to apply apparmor profile "none-such": apparmor is disabled or not supported by the kernel`},
+		{input: "an AppArmor profile with a line feed", call: create, prep: with(func(s *specs.Spec) { s.Process.ApparmorProfile = "none\nsuch" }),
+			want: `config.json: process.apparmorProfile: "none\nsuch": contains a control character`},
+		{input: "an SELinux label", call: create, prep: with(func(s *specs.Spec) { s.Process.SelinuxLabel = "none_such" }),
+			want: `config.json: process.selinuxLabel: unable to apply selinux label "none_such": selinux is disabled or not supported by the kernel`},
+		{input: "an SELinux label of mounts", call: create, prep: with(func(s *specs.Spec) { s.Linux.MountLabel = "none_such" }),
+			want: `config.json: linux.mountLabel: unable to apply selinux label "none_such": selinux is disabled or not supported by the kernel`},
+		{input: "an SELinux label of mounts with a quotation mark", call: create, prep: with(func(s *specs.Spec) { s.Linux.MountLabel = `x",size=1` }),
+			want: `config.json: linux.mountLabel: "x\",size=1": contains a quotation mark`},
 	}
+}
+
+func unbuilt() []row {
 	return []row{
 		{input: "the systemd driver", call: args("--systemd-cgroup list"), want: "--systemd-cgroup: the systemd cgroup driver is not built yet, use cgroupfs"},
-		one("an AppArmor profile",
-			"config.json: process.apparmorProfile: not supported yet", func(s *specs.Spec) { s.Process.ApparmorProfile = "none-such" }),
-		one("an SELinux label",
-			"config.json: process.selinuxLabel: not supported yet", func(s *specs.Spec) { s.Process.SelinuxLabel = "none_such" }),
-		one("a scheduler",
-			"config.json: process.scheduler: not supported yet", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch} }),
-		one("Intel RDT",
-			"config.json: linux.intelRdt: not supported yet", func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "x"} }),
 	}
 }
 

@@ -32,6 +32,7 @@ type row struct {
 	leaves string // what is there afterwards that was not before; "" is nothing
 	gone   bool   // the command takes away what prep has made
 	v1     bool   // the text is that of a machine with cgroup v1
+	plain  bool   // the text is that of a machine without AppArmor
 	own    bool   // runc is not asked: the input is mocker's own, or it would harm the machine
 }
 
@@ -75,6 +76,9 @@ func TestBadInput(t *testing.T) {
 		t.Run(r.input, func(t *testing.T) {
 			if _, err := os.Stat("/sys/fs/cgroup/cgroup.procs"); r.v1 && err == nil {
 				t.Skip("needs cgroup v1: this machine has v2 alone")
+			}
+			if data, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); r.plain && err == nil && data[0] == 'Y' {
+				t.Skip("needs a machine without AppArmor: tests/lsm has the same for one with it")
 			}
 			p := newPlace(t, drive.Mocker(t), n)
 			empty := p.machine()
