@@ -41,9 +41,7 @@ var badValues = [...]struct {
 	{"linux.namespaces", `[{"type":"mount"}]`, `hostname: "runc": needs a uts namespace other than the host's in linux.namespaces`},
 	{"linux.namespaces", `[{"type":"mount"},{"type":"uts","path":"/proc/self/ns/uts"}]`, `hostname: "runc": needs a uts namespace other than the host's in linux.namespaces`},
 
-	{"linux", ``, `linux.namespaces: a mount namespace is required`},
-	{"linux.namespaces", ``, `linux.namespaces: a mount namespace is required`},
-	{"linux.namespaces", `[{"type":"pid"}]`, `linux.namespaces: a mount namespace is required`},
+	{"linux.namespaces", `[{"type":"pid"},{"type":"uts"},{"type":"user"}]`, `linux.namespaces: a user namespace needs a mount namespace beside it: in the host's it may not mount anything`},
 	{"linux.namespaces", `[{"type":"mount"},{"type":"pid"},{"type":"pid"}]`, `linux.namespaces[2].type: "pid": given twice`},
 	{"linux.namespaces", `[{"type":"net"}]`, `linux.namespaces[0].type: "net": not a namespace type`},
 	{"linux.namespaces", `[{}]`, `linux.namespaces[0].type: "": not a namespace type`},
@@ -108,7 +106,7 @@ var badValues = [...]struct {
 	{"linux.intelRdt", `{"closID":".."}`, `linux.intelRdt.closID: "..": not the name of a class of service`},
 	{"linux.intelRdt", `{"closID":"a/b"}`, `linux.intelRdt.closID: "a/b": not the name of a class of service`},
 	{"linux.intelRdt", `{"closID":"info"}`, `linux.intelRdt.closID: "info": not the name of a class of service`},
-	{"linux.intelRdt", `{"l3CacheSchema":"7f0"}`, `linux.intelRdt.l3CacheSchema: "7f0": not in the form RESOURCE:ID=VALUE;...`},
+	{"linux.intelRdt", `{"l3CacheSchema":"7f0"}`, `linux.intelRdt.l3CacheSchema: "7f0": not in the form RESOURCE:ID=VALUE;ID=VALUE`},
 	{"linux.intelRdt", `{"memBwSchema":"L3:0=7f0"}`, `linux.intelRdt.memBwSchema: "L3:0=7f0": does not begin with "MB:"`},
 	{"linux.intelRdt", `{"schemata":["L3:0=1","MB:0=1\nL3:0=2"]}`, `linux.intelRdt.schemata[1]: "MB:0=1\nL3:0=2": contains a line break or a NUL byte`},
 
@@ -150,7 +148,7 @@ var badValues = [...]struct {
 	{"mounts", `[{"destination":"/a","type":"tmpfs","options":["ro","size=1\u0000"]}]`, `mounts[0].options[1]: "size=1\x00": contains a NUL byte`},
 	{"mounts", `[{"destination":"/a","type":"bind"}]`, `mounts[0].source: missing`},
 	{"mounts", `[{"destination":"/a","options":["rbind"]}]`, `mounts[0].source: missing`},
-	{"mounts", `[{"destination":"/a","type":"bind","source":"/b","options":["bind","size=1"]}]`, `mounts[0].options[1]: "size=1": a bind mount takes no file system options`},
+	{"mounts", `[{"destination":"/a","type":"bind","source":"/b","options":["bind","uid=1"]}]`, `mounts[0].options[1]: "uid=1": a bind mount takes no file system options`},
 	{"mounts", `[{"destination":"/a","type":"none","source":"/b","options":["zork","rbind"]}]`, `mounts[0].options[0]: "zork": a bind mount takes no file system options`},
 	{"mounts", `[{"destination":"/a","source":"/b","options":["bind,sync"]}]`, `mounts[0].options[0]: "sync": a bind mount cannot change its file system`},
 	{"mounts", `[{"destination":"/a","source":"/b","options":["bind","lazytime"]}]`, `mounts[0].options[1]: "lazytime": a bind mount cannot change its file system`},
