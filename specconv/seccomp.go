@@ -32,7 +32,23 @@ func convertSeccomp(spec *specs.Spec, cfg *config.Config) error {
 	return nil
 }
 
+// badSeccomp gives each of the errors about the section its whole path.
 func badSeccomp(err error) error {
+	var several interface {
+		error
+		Unwrap() []error
+	}
+	if !errors.As(err, &several) {
+		return badSeccompProperty(err)
+	}
+	var bad problems
+	for _, err := range several.Unwrap() {
+		bad.add(badSeccompProperty(err))
+	}
+	return bad.err()
+}
+
+func badSeccompProperty(err error) error {
 	const at = "linux.seccomp"
 	bad := (*seccomp.PropertyError)(nil)
 	switch {

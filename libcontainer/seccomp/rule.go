@@ -43,34 +43,31 @@ type rule struct {
 	id     uint64 // no other rule has it
 }
 
-// add resolves one entry of syscalls.
-func (p *profile) add(entry *specs.LinuxSyscall, index int) error {
+// add resolves one entry of syscalls, or finds all that is wrong with it.
+func (p *profile) add(entry *specs.LinuxSyscall, index int) (bad []error) {
 	at := item("syscalls", index)
 	ret, err := action(at+".action", entry.Action, at+".errnoRet", entry.ErrnoRet)
 	if err != nil {
-		return err
-	}
-	if len(entry.Names) == 0 {
-		return missing(at + ".names")
-	}
-	for i, name := range entry.Names {
-		switch {
-		case name == "":
-			return refuse(item(at+".names", i), "", "must not be empty")
-		case name == "write" && ret == retNotify:
-			return refuse(item(at+".names", i), name, "SCMP_ACT_NOTIFY cannot be used for the write syscall")
-		}
-	}
-	conds, err := conditions(at, entry.Args)
-	if err != nil {
-		return err
+		bad = append(bad, err)
 	}
 	p.notify = p.notify || ret == retNotify
+	if len(entry.Names) == 0 {
+		bad = append(bad, missing(at+".names"))
+	}
 	known := make([]*call, 0, len(entry.Names))
-	for _, name := range entry.Names {
-		if c := callNamed(name); c != nil {
+	for i, name := range entry.Names {
+		switch c := callNamed(name); {
+		case name == "":
+			bad = append(bad, refuse(item(at+".names", i), name, "must not be empty"))
+		case name == "write" && ret == retNotify:
+			bad = append(bad, refuse(item(at+".names", i), name, "SCMP_ACT_NOTIFY cannot be used for the write syscall"))
+		case c != nil:
 			known = append(known, c)
 		}
+	}
+	conds, more := conditions(at, entry.Args)
+	if bad = append(bad, more...); len(bad) > 0 {
+		return bad
 	}
 	for _, all := range alternatives(conds) {
 		r := p.newRule(ret, all, at)
@@ -80,16 +77,16 @@ func (p *profile) add(entry *specs.LinuxSyscall, index int) error {
 	return nil
 }
 
-func conditions(at string, args []specs.LinuxSeccompArg) ([]condition, error) {
-	conds := make([]condition, 0, len(args))
+func conditions(at string, args []specs.LinuxSeccompArg) (conds []condition, bad []error) {
+	conds = make([]condition, 0, len(args))
 	for i, arg := range args {
 		at := item(at+".args", i)
 		op, ok := find(operators[:], string(arg.Op))
 		if !ok {
-			return nil, refuse(at+".op", string(arg.Op), "unknown operator")
+			bad = append(bad, refuse(at+".op", string(arg.Op), "unknown operator"))
 		}
 		if arg.Index >= maxArgs {
-			return nil, refuse(at+".index", arg.Index, "not between 0 and %d", maxArgs-1)
+			bad = append(bad, refuse(at+".index", arg.Index, "not between 0 and %d", maxArgs-1))
 		}
 		c := condition{arg: int(arg.Index), op: op, value: arg.Value}
 		if op == maskedEq {
@@ -97,7 +94,7 @@ func conditions(at string, args []specs.LinuxSeccompArg) ([]condition, error) {
 		}
 		conds = append(conds, c)
 	}
-	return conds, nil
+	return conds, bad
 }
 
 // alternatives are the rules that an entry stands for: one with all its

@@ -63,17 +63,14 @@ func missing(path string) error {
 // Compile makes the filter for a kernel that runs on goarch (a GOARCH: amd64
 // or arm64). A section without a default action and without rules is no filter
 // (nil): engines write that for "unconfined". Errors about the section are
-// *PropertyError.
+// *PropertyError, joined where there are several.
 func Compile(spec *specs.LinuxSeccomp, goarch string) (*config.Seccomp, error) {
 	if spec == nil || spec.DefaultAction == "" && len(spec.Syscalls) == 0 {
 		return nil, nil
 	}
 	native, others, err := architectures(spec.Architectures, goarch)
-	if err != nil {
-		return nil, err
-	}
-	p, err := parseProfile(spec)
-	if err != nil {
+	p, bad := parseProfile(spec)
+	if err := errors.Join(append([]error{err}, bad...)...); err != nil {
 		return nil, err
 	}
 	root, err := p.decide(native, others)
@@ -108,30 +105,34 @@ type named struct {
 	rule  *rule
 }
 
-func parseProfile(spec *specs.LinuxSeccomp) (*profile, error) {
+// mostProblems is where a reader of errors has had enough.
+const mostProblems = 1000
+
+// parseProfile finds all that is wrong with a section, nils among it, but for
+// its architectures.
+func parseProfile(spec *specs.LinuxSeccomp) (p *profile, bad []error) {
 	standard, err := action("defaultAction", spec.DefaultAction, "defaultErrnoRet", spec.DefaultErrnoRet)
-	if err != nil {
-		return nil, err
+	if err == nil && standard == retNotify {
+		err = refuse("defaultAction", string(spec.DefaultAction), "SCMP_ACT_NOTIFY cannot be used as default action")
 	}
-	if standard == retNotify {
-		return nil, refuse("defaultAction", string(spec.DefaultAction), "SCMP_ACT_NOTIFY cannot be used as default action")
-	}
-	p := &profile{standard: standard, newer: standard}
+	bad = append(bad, err)
+	p = &profile{standard: standard, newer: standard}
 	if !permits(standard) {
 		// A libc that tries a new call and falls back to an old one does so
 		// for ENOSYS only.
 		p.newer = retErrno | uint32(unix.ENOSYS)
 	}
 	for i := range spec.Syscalls {
-		if err := p.add(&spec.Syscalls[i], i); err != nil {
-			return nil, err
+		bad = append(bad, p.add(&spec.Syscalls[i], i)...)
+		if len(bad) > mostProblems {
+			break
 		}
 	}
 	if p.notify && spec.ListenerPath == "" {
-		return nil, missing("listenerPath")
+		bad = append(bad, missing("listenerPath"))
 	}
 	p.flags, err = flags(spec.Flags, p.notify)
-	return p, err
+	return p, append(bad, err)
 }
 
 // permits reports whether calls that nobody thought of go through, or to a

@@ -345,10 +345,15 @@ func TestRefused(t *testing.T) {
 			"syscalls[1]: contradicts syscalls[0]: another action for the same call and arguments"},
 	} {
 		_, err := Compile(profileOf(t, test.text), "amd64")
-		if err == nil || err.Error() != test.want {
+		if err == nil {
+			t.Errorf("%s: accepted", test.text)
+			continue
+		}
+		// Other errors may follow from the one that is meant.
+		if first, _, _ := strings.Cut(err.Error(), "\n"); first != test.want {
 			t.Errorf("%s:\n got %v\nwant %s", test.text, err, test.want)
 		}
-		if bad := (*PropertyError)(nil); err != nil && !errors.As(err, &bad) {
+		if bad := (*PropertyError)(nil); !errors.As(err, &bad) {
 			t.Errorf("%s: %T", test.text, err)
 		}
 	}
@@ -399,8 +404,8 @@ func TestManyRules(t *testing.T) {
 	}{
 		{"a thousand for each call", 1000, func(int, *specs.LinuxSyscall) {}, true},
 		{"others for each call", 2000, func(i int, e *specs.LinuxSyscall) { e.Names = names[i%len(names):] }, true},
-		{"the same a thousand times", 1000, func(_ int, e *specs.LinuxSyscall) { e.Args = e.Args[:1]; e.Args[0].Value = 1 }, false},
-		{"without conditions", 1000, func(_ int, e *specs.LinuxSyscall) { e.Args = nil }, false},
+		{"the same many times", 300, func(_ int, e *specs.LinuxSyscall) { e.Args = e.Args[:1]; e.Args[0].Value = 1 }, false},
+		{"without conditions", 300, func(_ int, e *specs.LinuxSyscall) { e.Args = nil }, false},
 	} {
 		spec := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: []specs.Arch{specs.ArchX86, specs.ArchX32}}
 		for i := range test.rules {
@@ -490,10 +495,7 @@ func TestBound(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		p, err := parseProfile(spec)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, _ := parseProfile(spec)
 		native, others, err := architectures(spec.Architectures, "amd64")
 		if err != nil {
 			t.Fatal(err)

@@ -84,7 +84,12 @@ func TestRealtime(t *testing.T) {
 		if err := os.Mkdir(parent, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = os.Remove(parent) })
+		t.Cleanup(func() { // the container's is made in each hierarchy
+			dirs, _ := filepath.Glob("/sys/fs/cgroup/*/properties-realtime")
+			for _, dir := range dirs {
+				_ = os.Remove(dir)
+			}
+		})
 		if err := os.WriteFile(filepath.Join(parent, "cpu.rt_runtime_us"), []byte("20000"), 0); err != nil {
 			t.Fatal(err)
 		}
