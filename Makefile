@@ -92,6 +92,14 @@ $(LINTER): tools/go.mod
 	@echo "building the linter pinned in tools/go.mod (a minute or two, once)"
 	@cd tools && go build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+# Its own module as well: a current containerd, its shim and its client, since
+# a distribution's is old. Without what needs a C library or a rare file system.
+CONTAINERD2 := github.com/containerd/containerd/v2/cmd
+.PHONY: containerd2
+containerd2: ## build the containerd that tests/engines/containerd2/go.mod pins (minutes, once)
+	@cd tests/engines/containerd2 && go build -trimpath -ldflags '-s -w' -tags no_btrfs,no_devmapper,no_zfs \
+		-o ../../../dist/containerd2/ $(CONTAINERD2)/containerd $(CONTAINERD2)/containerd-shim-runc-v2 $(CONTAINERD2)/ctr
+
 .PHONY: bench
 bench: build ## time mocker beside runc and crun (needs root)
 	@scripts/need.sh $(NEED_DEMO) runc crun
