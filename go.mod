@@ -3,6 +3,7 @@ module github.com/mocker-runtime/mocker
 go 1.26.0
 
 require (
+	github.com/cilium/ebpf v0.17.3
 	github.com/coreos/go-iptables v0.8.0
 	github.com/miekg/dns v1.1.73
 	github.com/opencontainers/cgroups v0.1.0
@@ -15,7 +16,6 @@ require (
 )
 
 require (
-	github.com/cilium/ebpf v0.17.3 // indirect
 	github.com/coreos/go-systemd/v22 v22.6.0 // indirect
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/cyphar/filepath-securejoin v0.4.1 // indirect

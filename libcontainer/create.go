@@ -90,6 +90,7 @@ var steps = [...]struct {
 	{"attach to cgroup", (*creation).attach},
 	{"namespaces", (*creation).namespaces},
 	{"network devices", (*creation).moveDevices},
+	{"delegate cgroup", (*creation).delegate}, // whose it is depends on the user namespace
 	{"session keyring", (*creation).keyring},
 	{"rootfs", (*creation).mount},
 	{"", (*creation).hooks}, // its errors say which
@@ -247,7 +248,7 @@ func (n *creation) makeBundle() (err error) {
 	if len(n.st.Hooks.StartContainer) > 0 {
 		n.st.Process = n.cfg.Process
 	}
-	if err := keepLimits(n.st, n.cfg.Cgroup.Resources); err != nil {
+	if err := keepLimits(n.st, n.cfg.Cgroup.Resources, n.cfg.Cgroup.Always); err != nil {
 		return err
 	}
 	n.st.Creator, err = state.Self()
@@ -259,7 +260,7 @@ func (n *creation) makeCgroup() error {
 	if err != nil {
 		return err
 	}
-	n.st.CgroupPaths, n.st.CgroupsFound = cg.Paths(), cg.Found()
+	n.st.CgroupPaths, n.st.CgroupsFound, n.st.Delegate = cg.Paths(), cg.Found(), n.cfg.Cgroup.Delegate
 	if err := n.c.dir.Save(n.st); err != nil {
 		return err
 	}

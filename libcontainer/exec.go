@@ -106,7 +106,7 @@ func (p *Process) enter(st *state.State) error {
 	if frozen && !p.opts.IgnorePaused {
 		return errPaused
 	}
-	if cg, err = cg.Below(p.opts.Cgroup); err != nil {
+	if cg, err = cg.In(st.Delegate).Below(p.opts.Cgroup); err != nil {
 		return fmt.Errorf("--cgroup: %w", err)
 	}
 	to := placeOf(st, p.pidfd, cg)

@@ -71,6 +71,16 @@ var musts = [...]struct {
 		`process.rlimits[1].type: "RLIMIT_AS": given twice (config.md, POSIX process)`,
 	}},
 	{"scheduler.policy REQUIRED", "process.scheduler", `{}`, []string{`process.scheduler.policy: missing (config.md, Linux Process)`}},
+	{"scheduler: a valid list of values", "process.scheduler", `{"policy":"SCHED_X","flags":["SCHED_FLAG_X","SCHED_FLAG_RECLAIM","Y"],"nice":20}`, []string{
+		`process.scheduler.policy: "SCHED_X": not one of SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_ISO, SCHED_IDLE, SCHED_DEADLINE (config.md, Linux Process)`,
+		`process.scheduler.flags[0]: "SCHED_FLAG_X": not one of ` + strings.Join(wordNames(schedFlags[:]), ", ") + ` (config.md, Linux Process)`,
+		`process.scheduler.flags[2]: "Y": not one of ` + strings.Join(wordNames(schedFlags[:]), ", ") + ` (config.md, Linux Process)`,
+		`process.scheduler.nice: 20: not between -20 and 19 (config.md, Linux Process)`,
+	}},
+	{"ioPriority: possible values", "process.ioPriority", `{"class":"RT","priority":8}`, []string{
+		`process.ioPriority.class: "RT": not one of IOPRIO_CLASS_RT, IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE (config.md, Linux Process)`,
+		`process.ioPriority.priority: 8: not between 0 and 7 (config.md, Linux Process)`,
+	}},
 	{"ioPriority.class, priority REQUIRED", "process.ioPriority", `{}`, []string{
 		`process.ioPriority.class: missing (config.md, Linux Process)`, `process.ioPriority.priority: missing (config.md, Linux Process)`,
 	}},
@@ -164,6 +174,22 @@ var musts = [...]struct {
 	}},
 	{"rdma: at least one of hcaHandles or hcaObjects", "linux.resources.rdma", `{"mlx5_1":{}}`, []string{`linux.resources.rdma.mlx5_1: neither hcaHandles nor hcaObjects is given (config-linux.md, RDMA)`}},
 	{"memoryPolicy: mode REQUIRED", "linux.memoryPolicy", `{}`, []string{`linux.memoryPolicy.mode: missing (config-linux.md, Memory policy)`}},
+	{"memoryPolicy: valid constants", "linux.memoryPolicy", `{"mode":"BIND","flags":["X"]}`, []string{
+		`linux.memoryPolicy.mode: "BIND": not one of ` + strings.Join(wordNames(memoryModes[:]), ", ") + ` (config-linux.md, Memory policy)`,
+		`linux.memoryPolicy.flags[0]: "X": not one of ` + strings.Join(wordNames(memoryFlags[:]), ", ") + ` (config-linux.md, Memory policy)`,
+	}},
+	{"intelRdt: memBwSchema MUST start with MB: and MUST NOT contain newlines; nor schemata", "linux.intelRdt", `{"memBwSchema":"L3:0=f","schemata":["L3:0=f","MB:0=1\nL3:0=1"]}`, []string{
+		`linux.intelRdt.memBwSchema: "L3:0=f": does not begin with "MB:" (config-linux.md, IntelRdt)`,
+		`linux.intelRdt.schemata[1]: "MB:0=1\nL3:0=1": contains a line break or a NUL byte (config-linux.md, IntelRdt)`,
+	}},
+	{"personality: valid constants, no flags", "linux.personality", `{"domain":"SVR4","flags":["X"]}`, []string{
+		`linux.personality.domain: "SVR4": not one of LINUX, LINUX32 (config-linux.md, Personality)`,
+		`linux.personality.flags[0]: "X": the specification has no flags (config-linux.md, Personality)`,
+	}},
+	{"netDevices: names", "linux.netDevices", `{"a/b":{},"eth0":{"name":"c d"}}`, []string{
+		`linux.netDevices: "a/b": not the name of a network device (config-linux.md, Network Devices)`,
+		`linux.netDevices.eth0.name: "c d": not the name of a network device (config-linux.md, Network Devices)`,
+	}},
 	{"seccomp: defaultAction REQUIRED", "linux.seccomp", `{}`, []string{`linux.seccomp.defaultAction: missing (config-linux.md, Seccomp)`}},
 	{"seccomp: names, action REQUIRED", "linux.seccomp", `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{}]}`, []string{
 		`linux.seccomp.syscalls[0].names: missing (config-linux.md, Seccomp)`, `linux.seccomp.syscalls[0].action: missing (config-linux.md, Seccomp)`,
@@ -284,7 +310,6 @@ func TestValidateBundle(t *testing.T) {
 		}},
 		{`{"ociVersion":null}`, []string{
 			`config.json: ociVersion: missing (config.md, Specification version)`,
-			`config.json: linux.namespaces: a mount namespace is required (config-linux.md, Namespaces)`,
 			`config.json: root: missing (config.md, Root)`,
 		}, nil},
 		{"{\n\"a\": nil}", []string{"config.json: line 2, column 7: invalid character 'i' in literal null (expecting 'u')"}, nil},

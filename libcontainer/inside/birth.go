@@ -97,6 +97,8 @@ func birthError(b Birth, errno unix.Errno) error {
 		return fmt.Errorf("clone3: %w: mocker needs Linux 5.14 or newer, and a sandbox that lets clone3 through", errno)
 	case (errno == unix.EACCES || errno == unix.EBUSY) && b.CgroupFD >= 0:
 		return fmt.Errorf("clone3 into the cgroup: %w", errno)
+	case errno == unix.EAGAIN && b.CgroupFD >= 0:
+		return fmt.Errorf("clone3 into the cgroup: %w: a limit of processes is reached (pids.max of the cgroup or of one above, or RLIMIT_NPROC)", errno)
 	case errno == unix.EPERM:
 		return fmt.Errorf("clone3 with new namespaces (flags %#x): %w: it takes CAP_SYS_ADMIN, or a user namespace", b.Namespaces, errno)
 	case errno == unix.ENOSPC || errno == unix.EUSERS:

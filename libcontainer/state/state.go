@@ -60,7 +60,9 @@ type State struct {
 	CgroupPaths map[string]string `json:"cgroupPaths,omitempty"` // (*cgroups.Cgroup).Paths
 
 	CgroupsFound []string        `json:"cgroupsFound,omitempty"` // (*cgroups.Cgroup).Found
-	Limits       json.RawMessage `json:"limits,omitempty"`       // cgroups.Resources; raw, for they are long and only update reads them
+	Mounts       []uint64        `json:"mounts,omitempty"`       // ids of those on Rootfs, where delete has to take them away
+	Delegate     string          `json:"delegate,omitempty"`     // config.Cgroup.Delegate
+	Limits       json.RawMessage `json:"limits,omitempty"`       // cgroups.Resources and more; raw, for they are long and only update reads them
 	Hooks        config.Hooks    `json:"hooks"`                  // those that run after create
 
 	RDT    *config.RDTGroup `json:"rdt,omitempty"` // its class of service; nil: none

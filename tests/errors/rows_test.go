@@ -228,9 +228,9 @@ func configs() []row {
 			`config.json: linux.namespaces[5].type: "pid": given twice`, func(s *specs.Spec) {
 				s.Linux.Namespaces = append(five(s), specs.LinuxNamespace{Type: specs.PIDNamespace})
 			}),
-		one("no mount namespace",
-			"config.json: linux.namespaces: a mount namespace is required", func(s *specs.Spec) {
-				s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.PIDNamespace}}
+		one("a user namespace without a mount namespace",
+			"config.json: linux.namespaces: a user namespace needs a mount namespace beside it: in the host's it may not mount anything", func(s *specs.Spec) {
+				s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.PIDNamespace}, {Type: specs.UserNamespace}}
 				s.Hostname = ""
 			}),
 		one("a hostname and no uts namespace",
@@ -250,8 +250,8 @@ func configs() []row {
 		one("a mount without a type",
 			"config.json: mounts[7].type: missing", func(s *specs.Spec) { s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt"}) }),
 		one("a bind mount with an option of a file system",
-			`config.json: mounts[7].options[1]: "size=1m": a bind mount takes no file system options`, func(s *specs.Spec) {
-				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind", "size=1m"}})
+			`config.json: mounts[7].options[1]: "uid=7": a bind mount takes no file system options`, func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/mnt", Source: "/tmp", Options: []string{"bind", "uid=7"}})
 			}),
 		one("an id-mapped mount without maps",
 			`config.json: mounts[7].options: an id-mapped mount needs uidMappings and gidMappings, or a user namespace in linux.namespaces to take them from`, func(s *specs.Spec) {
@@ -289,6 +289,18 @@ func configs() []row {
 			}),
 		one("a cgroup that is the root",
 			`config.json: linux.cgroupsPath: "/": no cgroup of its own`, func(s *specs.Spec) { s.Linux.CgroupsPath = "/" }),
+		one("a delegated cgroup without a name",
+			`config.json: annotations.run.oci.delegate-cgroup: "/": not the name of a cgroup below the container's`, func(s *specs.Spec) {
+				s.Annotations = map[string]string{"run.oci.delegate-cgroup": "/"}
+			}),
+		one("a delegated cgroup on cgroup v1",
+			`cgroup: annotations.run.oci.delegate-cgroup: "own": a cgroup can be delegated only where cgroup v2 is all there is`, func(s *specs.Spec) {
+				s.Annotations = map[string]string{"run.oci.delegate-cgroup": "own"}
+			}).onV1(),
+		one("a cgroup file to write nothing to",
+			`config.json: linux.resources.unified.memory.high: "": must not be empty`, func(s *specs.Spec) {
+				s.Linux.Resources.Unified = map[string]string{"memory.high": ""}
+			}),
 		one("a negative memory limit",
 			"config.json: linux.resources.memory.limit: -2: neither a number of bytes nor -1", func(s *specs.Spec) {
 				n := int64(-2)

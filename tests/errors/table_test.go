@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -60,6 +61,8 @@ func rows() []row {
 // TestBadInput carries out each row: the exact text, the exit code, and a
 // machine that is as it was before the command.
 func TestBadInput(t *testing.T) {
+	coverage.Shows(t, "create: a config.json that cannot be applied is an error and leaves nothing", "config: an invalid value of a known property is an error",
+		"start: an error where process is not set", "state: an error for a container that does not exist")
 	if testing.Short() {
 		before := drive.TakeSnapshot(t)
 		defer func() {
@@ -73,6 +76,9 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("two rows have the input %q", r.input)
 		}
 		seen[r.input] = true
+		if testing.Short() && n%8 != 0 && strings.HasPrefix(r.want, "config.json: ") {
+			continue // told before the kernel is asked anything: a few will do
+		}
 		t.Run(r.input, func(t *testing.T) {
 			if _, err := os.Stat("/sys/fs/cgroup/cgroup.procs"); r.v1 && err == nil {
 				t.Skip("needs cgroup v1: this machine has v2 alone")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -57,6 +58,14 @@ func limited(t *testing.T) (b *box, path string) {
 func TestUpdate(t *testing.T) {
 	b, path := limited(t)
 	want := limitsOf(t, path)
+	for file, property := range map[string]string{
+		"cpu.cfs_burst_us": "cpu.burst", "cpu.idle": "cpu.idle", "cpuset.cpus": "cpu.cpus", "cpuset.mems": "cpu.mems",
+		"cpu.rt_period_us": "cpu.realtimePeriod", "blkio.bfq.weight": "blockIO.weight", "memory.memsw.limit_in_bytes": "memory.swap",
+	} {
+		if _, ok := want[file]; ok { // this kernel has it
+			coverage.Shows(t, "linux.resources."+property)
+		}
+	}
 	for _, step := range []struct {
 		flags   string
 		changed limits
@@ -108,7 +117,7 @@ func TestUpdateFromFile(t *testing.T) {
 	want := limitsOf(t, path)
 	name := temp(t, "limits.json")
 	for i, how := range []string{"--resources=" + name, "-r " + name, "--resources -"} {
-		text := fmt.Sprintf(`{"memory":{"limit":%d,"checkBeforeUpdate":true},"cpu":{"quota":%d,"cpus":"0"},"devices":[{"allow":true,"access":"rwm"}],"unknown":1}`,
+		text := fmt.Sprintf(`{"memory":{"limit":%d,"checkBeforeUpdate":true},"cpu":{"quota":%d,"cpus":"0"},"devices":[{"allow":false,"access":"rwm"}],"unknown":1}`,
 			(40+i)<<20, 30000+i)
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -157,6 +166,7 @@ func TestUpdateRefused(t *testing.T) {
 // TestUpdateAnyTime: created and paused containers have limits to change,
 // stopped ones have not.
 func TestUpdateAnyTime(t *testing.T) {
+	drive.NeedLimits(t, "pids")
 	b := newBox(t, forever).create()
 	update := func() { t.Helper(); drive.OK(t, "update", "--pids-limit", "50", b.id) }
 	update()
