@@ -16,9 +16,11 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 LINTER := dist/golangci-lint
 SUITE := dist/conformance/runtimetest
 
-# command=package of what the targets need besides Go, make and git.
+# command=package, or file=package, of what the targets need besides Go, make
+# and git.
 NEED_DEMO := busybox=busybox-static iptables ip=iproute2
-NEED_TEST := $(NEED_DEMO) newuidmap=uidmap setpriv=util-linux ps=procps strace runc crun podman conmon ctr=containerd
+NEED_TEST := $(NEED_DEMO) newuidmap=uidmap setpriv=util-linux ps=procps strace runc crun podman conmon ctr=containerd \
+	gcc /usr/include/seccomp.h=libseccomp-dev /usr/include/stdlib.h=libc6-dev
 # What kind of machine the tests run on; scripts/vm.sh knows others.
 PLACE ?= $(if $(filter cgroup2fs,$(shell stat -f -c %T /sys/fs/cgroup)),v2,v1)
 DEB_ARCH = $(shell dpkg --print-architecture)

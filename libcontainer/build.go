@@ -311,10 +311,13 @@ func (n *creation) arm() error {
 	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.Sockets.Count+n.opts.PreserveFDs
 	n.program.Nofile[0], n.program.Nofile[1] = nofile.Original()
 	n.program.Inhabited, n.program.Open = n.entered.PID != nil, os.Geteuid() != 0
+	if err := n.filter(); err != nil {
+		return err
+	}
 	var err error
 	n.last, err = process.Arm(n.in, n.program)
 	if err != nil || n.in.PID == n.st.Init.PID {
-		return err
+		return explainFilter(err)
 	}
 	return n.saveInit()
 }
