@@ -172,7 +172,11 @@ func (n *creation) mount() error {
 	for _, h := range n.cgroup.Hierarchies() {
 		dirs = append(dirs, rootfs.CgroupDir{Name: h.Name, Dir: h.Dir, Links: h.Links})
 	}
-	root, err := rootfs.New(n.in, n.cfg, rootfs.Host{Cgroups: dirs, PIDNS: n.entered.PID})
+	mounting := func(ids []uint64) error {
+		n.st.Mounts = ids
+		return n.c.dir.Save(n.st)
+	}
+	root, err := rootfs.New(n.in, n.cfg, rootfs.Host{Cgroups: dirs, PIDNS: n.entered.PID, Mounting: mounting})
 	if err != nil {
 		return err
 	}
@@ -307,10 +311,13 @@ func (n *creation) arm() error {
 	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.Sockets.Count+n.opts.PreserveFDs
 	n.program.Nofile[0], n.program.Nofile[1] = nofile.Original()
 	n.program.Inhabited, n.program.Open = n.entered.PID != nil, os.Geteuid() != 0
+	if err := n.filter(); err != nil {
+		return err
+	}
 	var err error
 	n.last, err = process.Arm(n.in, n.program)
 	if err != nil || n.in.PID == n.st.Init.PID {
-		return err
+		return explainFilter(err)
 	}
 	return n.saveInit()
 }

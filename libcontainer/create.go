@@ -210,6 +210,9 @@ func (n *creation) reserve() error {
 	if err := checkUser(n.cfg); err != nil {
 		return err
 	}
+	if err := checkFilter(n.cfg); err != nil {
+		return err
+	}
 	if err := checkLabels(n.cfg); err != nil {
 		return err
 	}
@@ -245,8 +248,10 @@ func (n *creation) makeBundle() (err error) {
 	if n.cfg.Process != nil {
 		n.st.Labels = n.cfg.Process.Labels
 	}
-	if len(n.st.Hooks.StartContainer) > 0 {
-		n.st.Process = n.cfg.Process
+	if len(n.st.Hooks.StartContainer) > 0 && n.cfg.Process != nil {
+		p := *n.cfg.Process
+		p.Seccomp = nil // hooks are the host's
+		n.st.Process = &p
 	}
 	if err := keepLimits(n.st, n.cfg.Cgroup.Resources, n.cfg.Cgroup.Always); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/mocker-runtime/mocker/hooks"
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
+	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
@@ -119,8 +120,9 @@ func (c *Container) end(st *state.State) error {
 }
 
 // destroy removes everything that the state says: the processes left in the
-// cgroup and the cgroup, then what the poststop hooks remove, its own bundle,
-// and last the state itself, so that whatever fails can be tried again.
+// cgroup and the cgroup, then what the poststop hooks remove, its mounts and
+// its own bundle, and last the state itself, so that whatever fails can be
+// tried again.
 func (c *Container) destroy(st *state.State) error {
 	if len(st.CgroupPaths) != 0 {
 		if err := killAll(st, unix.SIGKILL); err != nil {
@@ -140,6 +142,10 @@ func (c *Container) destroy(st *state.State) error {
 	}
 	if st.Stage == state.Created || st.Hooked {
 		c.poststop(st)
+	}
+	// Before the bundle: what is mounted in it is not to be removed with it.
+	if err := rootfs.Unmount(st.Rootfs, st.Mounts); err != nil {
+		return err
 	}
 	if err := c.removeBundle(); err != nil {
 		return err

@@ -91,7 +91,27 @@ func (p place) enter(in *inside.Child, flags uintptr) error {
 	if err := namespaces.JoinProcess(in, p.pidfd, flags); err != nil {
 		return fmt.Errorf("namespaces: %w", err)
 	}
+	if flags&unix.CLONE_NEWNS == 0 {
+		if err := p.changeRoot(in); err != nil {
+			return err
+		}
+	}
 	return process.TakeOn(in, p.traits)
+}
+
+// changeRoot gives a joiner the root of a container that has the mount
+// namespace of mocker: no namespace does it there.
+func (p place) changeRoot(in *inside.Child) error {
+	path := fmt.Sprintf("/proc/%d/root", p.pid)
+	root, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	defer unix.Close(root)
+	if err := in.Fchdir(root, path); err != nil {
+		return err
+	}
+	return in.Chroot(".")
 }
 
 // lookUp is findProgram, and completes the environment from the container's

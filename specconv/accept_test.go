@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/tests/coverage"
 )
 
 // convertWith converts the example with one change.
@@ -26,6 +27,7 @@ func convertWith(t *testing.T, path, text string) *config.Config {
 }
 
 func TestVersionAccepts(t *testing.T) {
+	coverage.Shows(t, "ociVersion", "config: ociVersion is handled by semver")
 	for _, v := range []string{"1.0.0", "1.0.0-rc5", "1.0.2-dev", "1.1.0+dev", "1.2.1+dev", "1.3.0", "1.3.99", "1.0.0-a.b-c+d.1"} {
 		if cfg := convertWith(t, "ociVersion", `"`+v+`"`); cfg.Version != v {
 			t.Errorf("%s became %s", v, cfg.Version)

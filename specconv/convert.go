@@ -52,7 +52,6 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 	// Namespaces come before everything that depends on them.
 	parts := []func(*specs.Spec, *config.Config) error{
 		checkVersion,
-		checkSupported,
 		convertNamespaces,
 		convertIDMaps,
 		convertTimeOffsets,
@@ -69,6 +68,7 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertIntelRdt,
 		convertCgroup,
 		convertProcess,
+		convertSeccomp,
 		checkOwners,
 		checkIDs,
 		convertHooks,

@@ -52,9 +52,8 @@ func convertNamespaces(spec *specs.Spec, cfg *config.Config) error {
 			cfg.Namespaces = append(cfg.Namespaces, config.Namespace{Flag: kind.flag, Type: string(kind.name), Path: ns.Path})
 		}
 	}
-	// Without one, pivot_root would change the root of the host.
-	if !cfg.Has(unix.CLONE_NEWNS) {
-		bad.add(lacks(list, "a mount namespace is required"))
+	if cfg.Has(unix.CLONE_NEWUSER) && !cfg.Has(unix.CLONE_NEWNS) {
+		bad.add(lacks(list, "a user namespace needs a mount namespace beside it: in the host's it may not mount anything"))
 	}
 	bad.add(checkJoined(list, given))
 	return bad.err()

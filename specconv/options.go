@@ -1,6 +1,7 @@
 package specconv
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -151,7 +152,7 @@ func applyOption(m *config.Mount, cfg *config.Config, at, text string) error {
 		o = lookupOption("idmap")
 	}
 	if o == nil {
-		return applyOther(m, at, text)
+		return applyOther(m, cfg, at, text)
 	}
 	set, clr := &m.Set, &m.Clear
 	if o.recursive {
@@ -198,20 +199,28 @@ func applyOption(m *config.Mount, cfg *config.Config, at, text string) error {
 
 // applyOther takes what is not in the table: comments that mount(8) leaves to
 // other programs, and the options of the file system itself.
-func applyOther(m *config.Mount, at, text string) error {
+func applyOther(m *config.Mount, cfg *config.Config, at, text string) error {
+	key, _, _ := strings.Cut(text, "=")
 	switch {
 	case strings.HasPrefix(text, "x-") || strings.HasPrefix(text, "comment="):
 		return nil
 	case strings.HasPrefix(text, "X-"):
 		return refuse(at, text, "an option that mount(8) carries out, and no other program")
+	case m.Type == "bind" && slices.Contains(tmpfsOptions, key):
+		cfg.Warnings = append(cfg.Warnings, "config.json: "+at+": "+quote(text)+": ignored: a bind mount shows a file system that has its options already")
 	case m.Type == "bind":
 		return refuse(at, text, "a bind mount takes no file system options")
 	case isCgroup(m.Type):
 		return refuse(at, text, "the container gets the host's hierarchies, whose options cannot be changed")
+	default:
+		m.Data = append(m.Data, unquoteLabel(text))
 	}
-	m.Data = append(m.Data, unquoteLabel(text))
 	return nil
 }
+
+// tmpfsOptions are what generators of configurations put into every mount they
+// make, bind mounts included, where mount(2) does not look at them.
+var tmpfsOptions = []string{"mode", "size", "nr_inodes", "nr_blocks"}
 
 // unquoteLabel takes the quotes off an SELinux context, in which they protect
 // the commas from being taken for those between options: mount(2) does that

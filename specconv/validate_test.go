@@ -199,6 +199,17 @@ var musts = [...]struct {
 		`linux.seccomp.syscalls[0].args[0].value: missing (config-linux.md, Seccomp)`,
 		`linux.seccomp.syscalls[0].args[0].op: missing (config-linux.md, Seccomp)`,
 	}},
+	{"seccomp: whatever is wrong with a profile", "linux.seccomp", `{"defaultAction":"SCMP_ACT_ALLOW","defaultErrnoRet":1,"architectures":["x"],"flags":["y"],"syscalls":[
+		{"names":["read",""],"action":"SCMP_ACT_ERRNO","errnoRet":5000,"args":[{"index":7,"value":1,"op":"z"}]},{"names":["mkdir"],"action":"SCMP_ACT_NOTIFY"}]}`, []string{
+		`linux.seccomp.architectures[0]: "x": unknown architecture (config-linux.md, Seccomp)`,
+		`linux.seccomp.defaultErrnoRet: 1: SCMP_ACT_ALLOW has no errno (config-linux.md, Seccomp)`,
+		`linux.seccomp.syscalls[0].errnoRet: 5000: above 4095 (config-linux.md, Seccomp)`,
+		`linux.seccomp.syscalls[0].names[1]: "": must not be empty (config-linux.md, Seccomp)`,
+		`linux.seccomp.syscalls[0].args[0].op: "z": unknown operator (config-linux.md, Seccomp)`,
+		`linux.seccomp.syscalls[0].args[0].index: 7: not between 0 and 5 (config-linux.md, Seccomp)`,
+		`linux.seccomp.listenerPath: missing (config-linux.md, Seccomp)`,
+		`linux.seccomp.flags[0]: "y": unknown flag (config-linux.md, Seccomp)`,
+	}},
 	{"maskedPaths MUST be absolute", "linux.maskedPaths", `["a","/b","c"]`, []string{
 		`linux.maskedPaths[0]: "a": not an absolute path (config-linux.md, Masked Paths)`, `linux.maskedPaths[2]: "c": not an absolute path (config-linux.md, Masked Paths)`,
 	}},
@@ -241,6 +252,9 @@ func TestMusts(t *testing.T) {
 
 // TestSections: every section exists, and every property has one.
 func TestSections(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("needs the go command, which knows where the specification's text is")
+	}
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/opencontainers/runtime-spec").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -310,7 +324,6 @@ func TestValidateBundle(t *testing.T) {
 		}},
 		{`{"ociVersion":null}`, []string{
 			`config.json: ociVersion: missing (config.md, Specification version)`,
-			`config.json: linux.namespaces: a mount namespace is required (config-linux.md, Namespaces)`,
 			`config.json: root: missing (config.md, Root)`,
 		}, nil},
 		{"{\n\"a\": nil}", []string{"config.json: line 2, column 7: invalid character 'i' in literal null (expecting 'u')"}, nil},

@@ -99,11 +99,8 @@ func (c *Cgroup) checkControllers() error {
 	}
 	for _, dir := range above(c.paths[""]) {
 		given, err := oci.ReadFile(dir, subtreeControl)
-		if gone(err) != nil {
-			return fmt.Errorf("look up controllers: %w", err)
-		}
 		if err != nil {
-			return nil
+			return gone(fmt.Errorf("look up controllers: %w", err))
 		}
 		handed := strings.Fields(given)
 		for _, w := range wants {

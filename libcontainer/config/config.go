@@ -171,6 +171,7 @@ type Process struct {
 	Caps        Capabilities
 	Rlimits     []Rlimit
 	NoNewPrivs  bool
+	Seccomp     *Seccomp // nil: no filter
 	OOMScoreAdj *int
 	Labels      Labels
 	Scheduler   *Scheduler  // nil: inherited

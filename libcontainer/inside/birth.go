@@ -34,11 +34,16 @@ type Child struct {
 	PID   int // as the parent sees it
 	Pidfd int // close-on-exec; valid until Close
 
+	// Listened says that somebody has the listener of the child's filter, and
+	// answers the calls that it asks about.
+	Listened bool
+
 	region      *region
 	parent      int      // pidfd of this process, or the reading end of pipe
 	pipe        *os.File // the writing end, which closes with this process; nil: see parent
 	stack       uintptr  // an address in the child's stack
 	dead        error    // why no further call can be made
+	filter      *Filter  // that its calls run under; nil: none
 	fixedGroups bool     // see FixedGroups
 	reaped      bool
 	closed      bool // the region is unmapped; only its address is left

@@ -14,10 +14,14 @@ import (
 //
 // noPivot moves the mount over the root and changes into it, for a host whose
 // root is the initial ramdisk, which cannot be pivoted away. A process with
-// CAP_SYS_ADMIN can get out of such a container.
+// CAP_SYS_ADMIN can get out of such a container. Where the mount namespace is
+// the host's, the root changes for the child alone.
 func (r *Root) Pivot(noPivot bool) error {
 	if err := r.in.Fchdir(r.fd, r.cfg.Rootfs.Path); err != nil {
 		return err
+	}
+	if shares(r.cfg) {
+		return r.chroot()
 	}
 	if noPivot {
 		return r.moveRoot()

@@ -70,17 +70,24 @@ type ownPropagation struct {
 type Host struct {
 	Cgroups []CgroupDir
 	PIDNS   *os.File // the pid namespace that the container joins; nil: the child is in its own
+
+	// Mounting is told the ids of mounts that appear on the rootfs in the
+	// caller's own mount namespace, before they do: see Unmount.
+	Mounting func(ids []uint64) error
 }
 
 // New turns cfg's rootfs into a mount of the child's mount namespace and
-// opens it. Nothing that happens there reaches the host from then on.
+// opens it. Nothing that happens there reaches the host from then on, unless
+// that namespace is the host's: then no more than the mount itself does.
 func New(in *inside.Child, cfg *config.Config, host Host) (*Root, error) {
 	r := &Root{in: in, cfg: cfg, cgroups: host.Cgroups, pidns: host.PIDNS, fd: -1, null: cover{fd: -1}, empty: cover{fd: -1}}
-	if err := in.SetPropagation("/", unix.MS_SLAVE|unix.MS_REC); err != nil {
-		if errors.Is(err, unix.EPERM) {
-			err = fmt.Errorf("%w (the container's user namespace does not own its mount namespace)", err)
+	if !shares(cfg) {
+		if err := in.SetPropagation("/", unix.MS_SLAVE|unix.MS_REC); err != nil {
+			if errors.Is(err, unix.EPERM) {
+				err = fmt.Errorf("%w (the container's user namespace does not own its mount namespace)", err)
+			}
+			return nil, fmt.Errorf("make the mounts of the namespace slaves: %w", err)
 		}
-		return nil, fmt.Errorf("make the mounts of the namespace slaves: %w", err)
 	}
 	// What lies where is then up to the namespace that is joined.
 	r.byChild = cfg.PathOf(unix.CLONE_NEWNS) != ""
@@ -89,7 +96,12 @@ func New(in *inside.Child, cfg *config.Config, host Host) (*Root, error) {
 		return nil, err
 	}
 	r.fd = tree
-	err = r.attachRoot()
+	if shares(cfg) {
+		err = r.shield(host.Mounting)
+	}
+	if err == nil {
+		err = r.attachRoot()
+	}
 	if err != nil {
 		err = fmt.Errorf("mount root %s: %w", cfg.Rootfs.Path, err)
 	} else if len(cfg.Masked) > 0 {

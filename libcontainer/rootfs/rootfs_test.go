@@ -33,6 +33,7 @@ func newRoot(t *testing.T, cfg *config.Config) (root *Root, dir, canary string) 
 		t.Fatal(err)
 	}
 	cfg.Rootfs.Path = dir
+	cfg.Namespaces = []config.Namespace{{Flag: unix.CLONE_NEWNS}, {Flag: unix.CLONE_NEWPID}}
 	root, err = New(in, cfg, Host{})
 	if err != nil {
 		t.Fatal(err)

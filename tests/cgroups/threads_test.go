@@ -98,3 +98,25 @@ func TestNested(t *testing.T) {
 		t.Errorf("%v\nwant 0::/, 33, and first %s", r, refusal)
 	}
 }
+
+// TestFrozen: the freezer of v2, whoever used it: exec is refused, a signal
+// waits, and SIGKILL ends all of it at once.
+func TestFrozen(t *testing.T) {
+	needV2(t)
+	b := newBox(t, forever).run()
+	drive.OK(t, "pause", b.id)
+	b.has(map[string]string{"cgroup.freeze": "1"})
+	if r := b.exec("true"); r.Code != 255 || !strings.Contains(r.Stderr, "cannot exec in a paused container") {
+		t.Errorf("exec in a paused container: %v", r)
+	}
+	drive.OK(t, "resume", b.id)
+	b.prints("true")
+	write(t, b.parent+"/cgroup.freeze", "1")
+	drive.Eventually(t, "it is frozen from above", func() bool { return strings.Contains(b.file("cgroup.events"), "frozen 1") })
+	if r := b.exec("true"); !drive.Others() && !strings.Contains(r.Stderr, "cannot exec in a paused container") {
+		t.Errorf("exec in a container that is frozen from above: %v", r)
+	}
+	drive.OK(t, "kill", b.id, "KILL")
+	drive.Eventually(t, "it has ended", func() bool { return strings.Contains(b.file("cgroup.events"), "populated 0") })
+	write(t, b.parent+"/cgroup.freeze", "0")
+}

@@ -26,9 +26,9 @@ type Terminal struct {
 	read int // how much of it Expect has passed
 }
 
-// OnTerminal starts a program on a new terminal of 24 rows and 80 columns, as
-// the leader of its session. It is killed at the end of the test.
-func OnTerminal(t testing.TB, path string, args ...string) *Terminal {
+// OpenTerminal makes a terminal of 24 rows and 80 columns. Both ends are the
+// caller's to close.
+func OpenTerminal(t testing.TB) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -50,10 +50,18 @@ func OnTerminal(t testing.TB, path string, args ...string) *Terminal {
 	if err = errors.Join(err, failed); err != nil {
 		t.Fatal(err)
 	}
-	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return master, slave
+}
+
+// OnTerminal starts a program on a new terminal of 24 rows and 80 columns, as
+// the leader of its session. It is killed at the end of the test.
+func OnTerminal(t testing.TB, path string, args ...string) *Terminal {
+	t.Helper()
+	master, slave := OpenTerminal(t)
 	defer slave.Close()
 	term := &Terminal{t: t, cmd: exec.Command(path, args...), master: master, done: make(chan struct{})}
 	term.cmd.Stdin, term.cmd.Stdout, term.cmd.Stderr = slave, slave, slave

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -60,6 +61,8 @@ func rows() []row {
 // TestBadInput carries out each row: the exact text, the exit code, and a
 // machine that is as it was before the command.
 func TestBadInput(t *testing.T) {
+	coverage.Shows(t, "create: a config.json that cannot be applied is an error and leaves nothing", "config: an invalid value of a known property is an error",
+		"start: an error where process is not set", "state: an error for a container that does not exist")
 	if testing.Short() {
 		before := drive.TakeSnapshot(t)
 		defer func() {

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -20,6 +21,10 @@ import (
 // with an error that says how; what earlier hooks have made is undone by the
 // poststop hooks, and later ones do not run (runtime.md, "Lifecycle").
 func TestFailure(t *testing.T) {
+	coverage.Shows(t, "lifecycle: a hook that fails during create stops and destroys the container",
+		"lifecycle: a startContainer or poststart hook that fails stops the container",
+		"lifecycle: a poststop hook that fails is a warning", "hooks.prestart.timeout", "hooks.createRuntime.timeout",
+		"hooks.createContainer.timeout", "hooks.startContainer.timeout", "hooks.poststart.timeout", "hooks.poststop.timeout")
 	second := 1
 	ways := []struct {
 		name string

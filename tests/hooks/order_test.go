@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -29,6 +30,9 @@ func everyKind(script string) func(*box, *specs.Spec) {
 
 // TestOrder: all kinds in order, two of each, with the state of that moment.
 func TestOrder(t *testing.T) {
+	coverage.Shows(t, "hooks: the state comes on stdin", "lifecycle: hooks run in the order in which they are listed",
+		"lifecycle: prestart, createRuntime and createContainer hooks run during create, in this order",
+		"lifecycle: startContainer hooks run during start, before the program", "state")
 	b := newBox(t, everyKind(`echo "$1 $(cat)" >>$OUT/log`), func(_ *box, s *specs.Spec) {
 		s.Annotations = map[string]string{"org.example.key": "value"}
 	})
@@ -67,6 +71,7 @@ func TestOrder(t *testing.T) {
 
 // TestPlace: namespaces, cgroup, root and working directory of each kind.
 func TestPlace(t *testing.T) {
+	coverage.Shows(t, "hooks: each kind runs in its namespaces")
 	const look = `exec >>$OUT/$1.$$; cat >/dev/null; for n in mnt pid net ipc uts cgroup user; do readlink /proc/self/ns/$n; done
 		pwd; test -e "$OUT/../../../../etc/hostname" && hostname; ls -d /bundle-of-the-test 2>/dev/null
 		head -1 /proc/self/cgroup | cut -d: -f3`
@@ -174,6 +179,11 @@ func TestCredentials(t *testing.T) {
 // TestGiven: arguments and environment are those of the hook and no others,
 // and its descriptors are the three streams.
 func TestGiven(t *testing.T) {
+	coverage.Shows(t, "hooks.prestart.path", "hooks.prestart.args", "hooks.prestart.env", "hooks.createRuntime.path",
+		"hooks.createRuntime.args", "hooks.createRuntime.env", "hooks.createContainer.path", "hooks.createContainer.args",
+		"hooks.createContainer.env", "hooks.startContainer.path", "hooks.startContainer.args", "hooks.startContainer.env",
+		"hooks.poststart.path", "hooks.poststart.args", "hooks.poststart.env", "hooks.poststop.path", "hooks.poststop.args",
+		"hooks.poststop.env")
 	t.Setenv("LEAK", "host")
 	b := newBox(t, func(b *box, s *specs.Spec) {
 		s.Process.Env = append(s.Process.Env, "PROCESS=env")

@@ -6,12 +6,14 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
 // TestCapabilitiesNotToBeHad: what the caller does not have itself cannot be
 // given; the container runs without.
 func TestCapabilitiesNotToBeHad(t *testing.T) {
+	coverage.Shows(t, "process.capabilities.bounding", "process.capabilities.effective", "process.capabilities.permitted")
 	drive.MockersOwn(t, "runc fails")
 	give := []string{"CAP_CHOWN", "CAP_KILL", "CAP_SYS_RESOURCE"}
 	b := newBox(t, drive.Sh("grep CapEff /proc/self/status"), func(s *specs.Spec) {

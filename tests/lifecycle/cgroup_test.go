@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -27,6 +28,8 @@ func unified() bool {
 // TestLimits: the files of the cgroup, as the host sees them.
 func TestLimits(t *testing.T) {
 	drive.NeedLimits(t, "memory", "cpu", "pids")
+	coverage.Shows(t, "linux.cgroupsPath", "linux.resources.memory.limit", "linux.resources.memory.reservation",
+		"linux.resources.cpu.quota", "linux.resources.cpu.period", "linux.resources.cpu.shares", "linux.resources.pids.limit")
 	b := newBox(t, forever, func(s *specs.Spec) {
 		s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: pointer[int64](64 << 20), Reservation: pointer[int64](32 << 20)}
 		s.Linux.Resources.CPU = &specs.LinuxCPU{Quota: pointer[int64](50000), Period: pointer[uint64](100000), Shares: pointer[uint64](512)}
@@ -87,6 +90,7 @@ func TestDefaultCgroup(t *testing.T) {
 // TestDeviceRules: what the rules deny cannot be opened, even by root who may
 // make the node; what they allow can.
 func TestDeviceRules(t *testing.T) {
+	coverage.Shows(t, "linux.resources.devices")
 	mknod := func(s *specs.Spec) {
 		for _, set := range []*[]string{&s.Process.Capabilities.Bounding, &s.Process.Capabilities.Permitted, &s.Process.Capabilities.Effective} {
 			*set = append(*set, "CAP_MKNOD")
@@ -113,6 +117,7 @@ null
 // TestPidsLimit: the limit is not only written, it holds.
 func TestPidsLimit(t *testing.T) {
 	drive.NeedLimits(t, "pids")
+	coverage.Shows(t, "linux.resources.pids.limit")
 	b := newBox(t, drive.Sh("for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; wait"), func(s *specs.Spec) {
 		s.Linux.Resources.Pids = &specs.LinuxPids{Limit: pointer[int64](4)}
 	})
@@ -177,6 +182,7 @@ func nothingLeft(b *box) {
 // TestMemoryLimitKills: more than the limit ends the process with SIGKILL.
 func TestMemoryLimitKills(t *testing.T) {
 	drive.NeedLimits(t, "memory")
+	coverage.Shows(t, "linux.resources.memory.limit", "linux.resources.memory.swap")
 	b := newBox(t, drive.Sh(`x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done`), func(s *specs.Spec) {
 		s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: pointer[int64](8 << 20), Swap: pointer[int64](8 << 20)}
 	})

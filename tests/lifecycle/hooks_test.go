@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -35,6 +36,9 @@ func states(t *testing.T, path string) []specs.State {
 // TestHooks: what each is told, and that poststop hooks work when the bundle
 // has gone.
 func TestHooks(t *testing.T) {
+	coverage.Shows(t, "hooks: the state comes on stdin",
+		"lifecycle: poststart hooks run after the program has been started, before start returns",
+		"lifecycle: poststop hooks run after the container has been deleted")
 	dir := t.TempDir()
 	pre, post, stop := filepath.Join(dir, "prestart"), filepath.Join(dir, "poststart"), filepath.Join(dir, "poststop")
 	b := newBox(t, forever, func(s *specs.Spec) {
@@ -105,6 +109,7 @@ func TestPrestartSeesNamespaces(t *testing.T) {
 // TestPrestartFails: nothing is made, later hooks do not run, and what the
 // first ones made is undone by poststop.
 func TestPrestartFails(t *testing.T) {
+	coverage.Shows(t, "lifecycle: a hook that fails during create stops and destroys the container")
 	dir := t.TempDir()
 	first, last, stop := filepath.Join(dir, "first"), filepath.Join(dir, "last"), filepath.Join(dir, "stop")
 	fail := specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", "echo no luck >&2; exit 3"}}
@@ -132,6 +137,7 @@ func TestPrestartFails(t *testing.T) {
 
 // TestPoststopFails: a warning, and the others run.
 func TestPoststopFails(t *testing.T) {
+	coverage.Shows(t, "lifecycle: a poststop hook that fails is a warning")
 	drive.MockersOwn(t, "runc stops at the first one, against runtime.md, \"Lifecycle\"")
 	out := temp(t, "out")
 	b := newBox(t, func(s *specs.Spec) {

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -28,6 +29,7 @@ func asUser(s *specs.Spec) {
 
 // TestStatus compares /proc/self/status with what config.json says.
 func TestStatus(t *testing.T) {
+	coverage.Shows(t, "process.user", "process.capabilities", "process.noNewPrivileges", "process.oomScoreAdj")
 	chown, kill, bind := 1<<0, 1<<5, 1<<10
 	adj := 123
 	for _, test := range []struct {
@@ -82,6 +84,7 @@ func hex(caps int) string { return fmt.Sprintf("%016x", caps) }
 // TestRlimits: those of config.json, and the number of files that mocker was
 // started with, which a Go program raises for itself.
 func TestRlimits(t *testing.T) {
+	coverage.Shows(t, "process.rlimits")
 	limit := func(text, name string) string {
 		for line := range strings.Lines(text) {
 			if rest, ok := strings.CutPrefix(line, name); ok {
@@ -122,6 +125,7 @@ func mockersOwnPart(t *testing.T, why string, do func()) {
 
 // TestWorkingDirectory: made where it is missing, as engines expect.
 func TestWorkingDirectory(t *testing.T) {
+	coverage.Shows(t, "process.cwd")
 	got := inside(t, "pwd; stat -c '%u %g %a' .; echo $HOME", func(s *specs.Spec) { s.Process.Cwd = "/new/dir" })
 	if want := "/new/dir\n0 0 755\n/root\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
@@ -130,6 +134,7 @@ func TestWorkingDirectory(t *testing.T) {
 
 // TestEnvironment: config.json's and nothing else, but for HOME.
 func TestEnvironment(t *testing.T) {
+	coverage.Shows(t, "process.env")
 	for _, test := range []struct {
 		name, want string
 		edit       edit
@@ -265,6 +270,7 @@ func TestPidOne(t *testing.T) {
 // TestLookUp: the program is looked for in the process's own PATH, as its
 // user, below its working directory.
 func TestLookUp(t *testing.T) {
+	coverage.Shows(t, "process.args")
 	for _, test := range []struct {
 		name string
 		edit edit

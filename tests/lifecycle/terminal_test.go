@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -97,6 +98,7 @@ func (s *screen) expect(text string) {
 
 // TestTerminal: a run on a terminal, from raw mode to the modes of before.
 func TestTerminal(t *testing.T) {
+	coverage.Shows(t, "process.terminal")
 	b := newBox(t, terminal, drive.Sh(strings.Join([]string{
 		"trap 'echo resized; stty size' WINCH",
 		"trap 'echo interrupted' INT",
@@ -169,6 +171,7 @@ func TestInterrupt(t *testing.T) {
 // TestConsoleSocket: create hands the master over, and the size of
 // config.json is the terminal's.
 func TestConsoleSocket(t *testing.T) {
+	coverage.Shows(t, "process.terminal", "process.consoleSize")
 	b := newBox(t, terminal, drive.Sh("stty size; tty; stat -c '%u %t:%T' /dev/console; read line; echo read $line; sleep 100"), func(s *specs.Spec) {
 		s.Process.ConsoleSize = &specs.Box{Height: 41, Width: 123}
 		s.Process.User.UID = 1000

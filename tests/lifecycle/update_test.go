@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -57,6 +58,14 @@ func limited(t *testing.T) (b *box, path string) {
 func TestUpdate(t *testing.T) {
 	b, path := limited(t)
 	want := limitsOf(t, path)
+	for file, property := range map[string]string{
+		"cpu.cfs_burst_us": "cpu.burst", "cpu.idle": "cpu.idle", "cpuset.cpus": "cpu.cpus", "cpuset.mems": "cpu.mems",
+		"cpu.rt_period_us": "cpu.realtimePeriod", "blkio.bfq.weight": "blockIO.weight", "memory.memsw.limit_in_bytes": "memory.swap",
+	} {
+		if _, ok := want[file]; ok { // this kernel has it
+			coverage.Shows(t, "linux.resources."+property)
+		}
+	}
 	for _, step := range []struct {
 		flags   string
 		changed limits

@@ -12,6 +12,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -21,6 +22,8 @@ var forever = drive.Sh("trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; 
 
 // TestStateOverALife follows one container through its statuses.
 func TestStateOverALife(t *testing.T) {
+	coverage.Shows(t, "state", "annotations", "state: gives the state of a container",
+		"state: an error for a container that does not exist", "create: the program does not run yet", "start: runs the program")
 	b := newBox(t, forever, func(s *specs.Spec) { s.Annotations = map[string]string{"org.example.key": "value"} })
 	pidFile := temp(t, "pid")
 	before := time.Now().Add(-time.Second)
@@ -76,6 +79,7 @@ func jsonOf(t *testing.T, v any) string {
 
 // TestStateShape: the very bytes, as scripts may compare them.
 func TestStateShape(t *testing.T) {
+	coverage.Shows(t, "state.ociVersion", "state.id", "state.pid", "state.status", "state.bundle")
 	b := newBox(t).create()
 	st := b.state()
 	want := `{
@@ -189,6 +193,7 @@ func TestDebug(t *testing.T) {
 
 // TestKill: names, numbers, and the default.
 func TestKill(t *testing.T) {
+	coverage.Shows(t, "kill: sends the signal")
 	for _, test := range []struct {
 		args []string
 		want string
@@ -214,6 +219,7 @@ func TestKill(t *testing.T) {
 }
 
 func TestKillRefused(t *testing.T) {
+	coverage.Shows(t, "kill: an error for a container that neither runs nor is created, without effect")
 	b := newBox(t).create()
 	drive.OK(t, "kill", b.id, "KILL")
 	b.stops()
@@ -226,6 +232,7 @@ func TestKillRefused(t *testing.T) {
 // TestKillCreated: a created container ends by a signal, although it is the
 // first process of its pid namespace.
 func TestKillCreated(t *testing.T) {
+	coverage.Shows(t, "kill: sends the signal")
 	for _, sig := range []string{"TERM", "INT", "KILL", "USR1"} {
 		t.Run(sig, func(t *testing.T) {
 			if sig == "USR1" {
@@ -241,6 +248,7 @@ func TestKillCreated(t *testing.T) {
 }
 
 func TestStartTwice(t *testing.T) {
+	coverage.Shows(t, "start: an error for a container that is not created, without effect")
 	b := newBox(t, forever).create().start()
 	refused(t, "cannot start an already running container", "start", b.id)
 	if b.state().Status != "running" {
@@ -250,6 +258,7 @@ func TestStartTwice(t *testing.T) {
 }
 
 func TestDelete(t *testing.T) {
+	coverage.Shows(t, "delete: an error for a container that runs, without effect", "delete: the id can be used again")
 	b := newBox(t, forever).create()
 	pid := b.state().Pid
 	drive.OK(t, "delete", b.id) // created
@@ -272,6 +281,7 @@ func TestDelete(t *testing.T) {
 
 // TestIDTaken: the container that has the id is not touched.
 func TestIDTaken(t *testing.T) {
+	coverage.Shows(t, "create: an id that is in use is an error and changes nothing")
 	b := newBox(t, forever).create()
 	refused(t, "container with given ID already exists", "create", "--bundle", b.bundle, b.id)
 	if got := b.state(); got.Status != "created" {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -26,6 +27,7 @@ func withCgroupNamespace(s *specs.Spec) {
 }
 
 func TestNamespaces(t *testing.T) {
+	coverage.Shows(t, "linux.namespaces.type")
 	b := newBox(t, withCgroupNamespace).create()
 	pid := b.state().Pid
 	for _, name := range append([]string{"user"}, namespaceNames...) {
@@ -46,6 +48,7 @@ func TestNamespaces(t *testing.T) {
 // TestSharedNamespaces: a namespace that config.json does not name is the
 // host's, and one with a path is that one.
 func TestSharedNamespaces(t *testing.T) {
+	coverage.Shows(t, "linux.namespaces.path")
 	first := newBox(t).create()
 	path := fmt.Sprintf("/proc/%d/ns/", first.state().Pid)
 	b := newBox(t, func(s *specs.Spec) {
@@ -101,6 +104,7 @@ func mountLines(mountinfo string) []string {
 // TestMounts: the mounts of `runc spec`, with their options, and those of the
 // masked and read-only paths.
 func TestMounts(t *testing.T) {
+	coverage.Shows(t, "mounts.destination", "mounts.type", "mounts.source", "mounts.options")
 	got := mountLines(inside(t, "cat /proc/self/mountinfo", func(s *specs.Spec) { s.Root.Readonly = true }))
 	has := func(prefix string) {
 		t.Helper()
@@ -215,6 +219,7 @@ zero
 }
 
 func TestMoreDevices(t *testing.T) {
+	coverage.Shows(t, "linux.devices")
 	mode, uid, gid := os.FileMode(0o640), uint32(7), uint32(8)
 	got := inside(t, "stat -c '%n %a %u:%g %F %t:%T' /dev/dir/mine /dev/pipe /dev/zero", func(s *specs.Spec) {
 		s.Linux.Devices = []specs.LinuxDevice{
@@ -232,6 +237,7 @@ func TestMoreDevices(t *testing.T) {
 // TestProtectedPaths: masked files are empty, masked directories too, and
 // read-only paths cannot be written to, by root with all capabilities.
 func TestProtectedPaths(t *testing.T) {
+	coverage.Shows(t, "linux.maskedPaths", "linux.readonlyPaths")
 	got := inside(t, `cat /proc/keys /proc/timer_list | wc -c; ls /sys/firmware | wc -l; ls /masked | wc -l; cat /file | wc -c
 		for f in /masked/x /proc/sys/kernel/domainname /proc/sysrq-trigger /ro/x; do (echo 1 >$f) 2>/dev/null && echo wrote $f; done
 		mount -o remount,rw /proc/sys 2>/dev/null && echo remounted; ls /ro`,
@@ -249,6 +255,7 @@ func TestProtectedPaths(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
+	coverage.Shows(t, "hostname", "linux.sysctl")
 	got := inside(t, "hostname; cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shmmni; readlink /proc/1/root; ls / | tr '\\n' ' '", func(s *specs.Spec) {
 		s.Hostname = "a-name.example"
 		s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "1", "kernel/shmmni": "123"}
@@ -258,6 +265,16 @@ func TestNames(t *testing.T) {
 	}
 	if host := file(t, "/proc/sys/kernel/hostname"); host == "a-name.example" {
 		t.Error("the host has got the name")
+	}
+}
+
+// TestDomainname is in a UTS namespace, as the host name is.
+func TestDomainname(t *testing.T) {
+	drive.MockersOwn(t, "since runc 1.2")
+	coverage.Shows(t, "domainname")
+	got := inside(t, "cat /proc/sys/kernel/domainname", func(s *specs.Spec) { s.Domainname = "domain.example" })
+	if host := file(t, "/proc/sys/kernel/domainname"); got != "domain.example\n" || host == "domain.example" {
+		t.Errorf("got %q, the host has %q", got, host)
 	}
 }
 
@@ -272,6 +289,7 @@ func TestNoPivot(t *testing.T) {
 
 // TestReadonlyRoot: the root is, and what is mounted in it is not.
 func TestReadonlyRoot(t *testing.T) {
+	coverage.Shows(t, "root")
 	got := inside(t, "touch /x 2>/dev/null || echo ro; touch /dev/x && echo rw", func(s *specs.Spec) { s.Root.Readonly = true })
 	if got != "ro\nrw\n" {
 		t.Errorf("got %q", got)

@@ -11,11 +11,13 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
 // TestSources binds everything that a file can be.
 func TestSources(t *testing.T) {
+	coverage.Shows(t, "mounts.source")
 	dir := t.TempDir()
 	write(t, dir+"/file", "text")
 	must(t, os.Mkdir(dir+"/sub", 0o755))
@@ -73,6 +75,7 @@ func TestHostRoot(t *testing.T) {
 // TestTargets: what is missing is made, links are followed within the image,
 // and a read-only root is no obstacle.
 func TestTargets(t *testing.T) {
+	coverage.Shows(t, "mounts.destination")
 	source := t.TempDir()
 	write(t, source+"/file", "text\n")
 	file, dir := source+"/file", source

@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -27,6 +28,7 @@ func owned(t *testing.T) string {
 
 // TestIDMap: whose the files of an id-mapped mount are, seen inside.
 func TestIDMap(t *testing.T) {
+	coverage.Shows(t, "mounts.uidMappings", "mounts.gidMappings")
 	drive.MockersOwn(t, "since runc 1.2")
 	volume := owned(t)
 	both := append(ids(1000, 0, 1), ids(0, 7, 1)...)

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -102,6 +103,7 @@ func fileSystems(t *testing.T) map[string]specs.Mount {
 // TestAttributes tries every option of every mount on every file system, in
 // one container for each.
 func TestAttributes(t *testing.T) {
+	coverage.Shows(t, "mounts.options", "mounts.type")
 	systems := fileSystems(t)
 	for _, typ := range slices.Sorted(maps.Keys(systems)) {
 		t.Run(typ, func(t *testing.T) {
@@ -168,6 +170,7 @@ func TestBindKeepsAttributes(t *testing.T) {
 // TestRecursiveAttributes: "ro" is for the mount itself, "rro" for all that is
 // below it as well.
 func TestRecursiveAttributes(t *testing.T) {
+	coverage.Shows(t, "mounts.options")
 	source := hostTmpfs(t, 0)
 	write(t, source+"/file", "")
 	hostIn(t, "sh", "-c", "cd "+source+" && mkdir -p a/b && mount -n -t tmpfs sub a && mkdir a/b && mount -n -t tmpfs sub a/b")

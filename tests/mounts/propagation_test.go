@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -29,6 +30,7 @@ func sharedVolume(t *testing.T) string {
 // TestPropagationTypes: what each option makes of a shared mount with another
 // below it, and of a new file system.
 func TestPropagationTypes(t *testing.T) {
+	coverage.Shows(t, "mounts.options")
 	volume := sharedVolume(t)
 	for _, c := range []struct{ option, top, sub, fresh string }{
 		{"", "master", "master", ""},
@@ -54,6 +56,7 @@ func TestPropagationTypes(t *testing.T) {
 
 // TestRootPropagation: linux.rootfsPropagation is what the root has.
 func TestRootPropagation(t *testing.T) {
+	coverage.Shows(t, "linux.rootfsPropagation")
 	for _, c := range []struct{ value, want, own string }{
 		{"", "", "its root is a slave of the host's root; ours lies on a private mount of the test"},
 		{"private", "", ""},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -85,6 +86,9 @@ func cells() []cell {
 // TestCombinations makes a container of each combination, once, and compares
 // what came of it with the table.
 func TestCombinations(t *testing.T) {
+	coverage.Shows(t, "linux.namespaces", "linux.namespaces.type=pid", "linux.namespaces.type=network",
+		"linux.namespaces.type=mount", "linux.namespaces.type=ipc", "linux.namespaces.type=uts", "linux.namespaces.type=user",
+		"linux.namespaces.type=cgroup", "linux.namespaces.type=time")
 	before := drive.TakeSnapshot(t)
 	w := newWorld(t)
 	var all []choice
@@ -128,14 +132,14 @@ func TestCombinations(t *testing.T) {
 
 // The combinations that cannot be, and what mocker says to them.
 const (
-	noMount      = "config.json: linux.namespaces: a mount namespace is required"
+	noMount      = "config.json: linux.namespaces: a user namespace needs a mount namespace beside it: in the host's it may not mount anything"
 	foreignMount = "the container's user namespace does not own its mount namespace"
 )
 
 func legalError(c choice, err string) bool {
 	switch c.of(specs.MountNamespace) {
 	case host:
-		return err == noMount
+		return c.of(specs.UserNamespace) != host && err == noMount
 	case joined:
 		// Who may not mount in it cannot make a container in it.
 		return c.of(specs.UserNamespace) == fresh && strings.Contains(err, foreignMount)

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -88,6 +89,7 @@ func state(t *testing.T, id string) (st struct {
 // TestUserNamespace is a container as `mocker spec` writes it, in a bundle
 // that nobody but root can walk to, with a root that belongs to another.
 func TestUserNamespace(t *testing.T) {
+	coverage.Shows(t, "linux.uidMappings", "linux.gidMappings")
 	got := prints(t, `id; cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '; head -c 3 /dev/zero | wc -c; echo x >/dev/null && echo null
 		touch /dev/shm/x && stat -c %u:%g /dev/shm/x; grep CapPrm /proc/self/status; hostname; cat /proc/sys/net/ipv4/ip_forward
 		cat /proc/keys | wc -c; touch /x 2>/dev/null || echo not its own; ulimit -n; stat -c %a:%u /proc/self/fd/1/. 2>/dev/null; mknod /dev/shm/n c 1 3 2>/dev/null || echo no nodes`,
@@ -100,6 +102,7 @@ func TestUserNamespace(t *testing.T) {
 
 // TestUserOfUserNamespace: ids and groups of the process are the container's.
 func TestUserOfUserNamespace(t *testing.T) {
+	coverage.Shows(t, "process.user.uid", "process.user.gid", "process.user.additionalGids")
 	id := newID(t)
 	pid := running(t, id, edits(mapped, func(s *specs.Spec) {
 		s.Process.User = specs.User{UID: 1000, GID: 2000, AdditionalGids: []uint32{3000, 4}}
@@ -184,6 +187,7 @@ func TestMapsOfJoined(t *testing.T) {
 // TestTimeOffsets: the clocks are off by what was asked, and the container
 // starts in its time namespace.
 func TestTimeOffsets(t *testing.T) {
+	coverage.Shows(t, "linux.timeOffsets")
 	got := prints(t, "tr -s ' ' </proc/self/timens_offsets; cut -d. -f1 /proc/uptime", func(s *specs.Spec) {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
 		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1000000}, "monotonic": {Secs: 5, Nanosecs: 7}}

@@ -8,6 +8,10 @@
 //
 // "report -table FILE..." makes one table of what was kept of several runs,
 // each on another kind of machine.
+//
+// "report -coverage DOCUMENT FILE..." writes docs/spec-coverage.md from what was
+// kept of runs, and "report -covered DOCUMENT FILE..." complains about what they
+// show less of than it says.
 package main
 
 import (
@@ -24,9 +28,18 @@ import (
 func main() {
 	var ok bool
 	var err error
-	if len(os.Args) > 2 && os.Args[1] == "-table" {
+	what := ""
+	if len(os.Args) > 2 {
+		what = os.Args[1]
+	}
+	switch what {
+	case "-table":
 		ok, err = table(os.Args[2:], os.Stdout)
-	} else {
+	case "-coverage":
+		ok, err = true, saveCoverage(os.Args[2], os.Args[3:])
+	case "-covered":
+		ok, err = checkCoverage(os.Stdout, os.Args[2], os.Args[3:])
+	default:
 		ok, err = report(os.Stdin, os.Stdout)
 	}
 	if err != nil {
@@ -69,6 +82,7 @@ type reporter struct {
 	parents map[key]bool             // tests that have subtests
 	blamed  map[key]bool             // parents and packages whose failure is told already
 	reasons map[key]string           // of the skipped ones
+	claims  map[key]map[string]level // properties of runtime-spec that a test says it shows
 }
 
 // report reads events until they end; ok is false when the tests are not to
@@ -90,6 +104,7 @@ func follow(in io.Reader, out io.Writer) (*reporter, error) {
 		parents: map[key]bool{},
 		blamed:  map[key]bool{},
 		reasons: map[key]string{},
+		claims:  map[key]map[string]level{},
 	}
 	lines := bufio.NewReader(in)
 	for {
@@ -147,6 +162,9 @@ func (r *reporter) finish(k key, e event) {
 		text = b.String()
 	}
 	delete(r.output, k)
+	if list := claims(text); len(list) > 0 {
+		r.claims[k] = list
+	}
 	switch {
 	case k.test == "":
 		r.finishPackage(k, e, text)

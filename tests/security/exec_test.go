@@ -15,8 +15,18 @@ import (
 // TestHostileToExec: a process of the container, with CAP_SYS_PTRACE and no
 // other capability, stops every newcomer in its pid namespace and looks at its
 // descriptors, directories, capabilities and memory, for a word from the
-// environment and the files of mocker (CVE-2016-9962).
+// environment and the files of mocker (CVE-2016-9962). With a seccomp filter
+// that is no different, although loading it takes CAP_SYS_ADMIN.
 func TestHostileToExec(t *testing.T) {
+	for name, filter := range map[string]*specs.LinuxSeccomp{
+		"plain":    nil,
+		"filtered": {DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{"swapon"}, Action: specs.ActErrno}}},
+	} {
+		t.Run(name, func(t *testing.T) { hostileToExec(t, filter) })
+	}
+}
+
+func hostileToExec(t *testing.T, filter *specs.LinuxSeccomp) {
 	if other := os.Getenv("RUNTIME"); other != "" {
 		t.Skipf("not for %s: its exec hangs when its process is held, and the spy with it", other)
 	}
@@ -24,6 +34,7 @@ func TestHostileToExec(t *testing.T) {
 	ptrace := []string{"CAP_SYS_PTRACE"}
 	bundle, root, c := box(t, func(s *specs.Spec) {
 		s.Process.Args = []string{"/spy", word}
+		s.Linux.Seccomp = filter
 		s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: ptrace, Permitted: ptrace, Effective: ptrace}
 	})
 	for _, name := range []string{"spy", "true"} {
@@ -32,7 +43,7 @@ func TestHostileToExec(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(root, name), program, 0o755))
 	}
 	// The spy leaves process 1 and itself alone, which are the same.
-	id := fmt.Sprintf("security-exec-%d", os.Getpid())
+	id := fmt.Sprintf("security-exec-%d-%t", os.Getpid(), filter != nil)
 	t.Cleanup(func() { drive.Run(t, "delete", "--force", id) })
 	drive.OK(t, "run", "--detach", "--bundle", bundle, id)
 	drive.Eventually(t, "the spy looks", func() bool { _, err := os.Stat(filepath.Join(root, "report")); return err == nil })
