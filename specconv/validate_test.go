@@ -252,6 +252,9 @@ func TestMusts(t *testing.T) {
 
 // TestSections: every section exists, and every property has one.
 func TestSections(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("needs the go command, which knows where the specification's text is")
+	}
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/opencontainers/runtime-spec").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,7 @@
 # like one that systemd has started, with cgroup v2 and every controller, and
 # runs the tests of a list, or a shell. What goes to the port
 # "events" is what "go test -json" prints.
-export PATH=/usr/sbin:/usr/bin HOME=/root LANG=C.UTF-8 TERM=${TERM:-linux}
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=${TERM:-linux}
 export MOCKER=/mocker/mocker MOCKER_PROGRAMS=/mocker/programs
 
 mount -t proc proc /proc

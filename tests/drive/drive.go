@@ -83,6 +83,7 @@ func buildOnce(cmd *exec.Cmd) error {
 	build := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", bin, "github.com/mocker-runtime/mocker")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
+		os.RemoveAll(dir)
 		return fmt.Errorf("build mocker: %w\n%s", err, out)
 	}
 	cmd.Env = append(cmd.Env, "MOCKER="+bin, "MOCKER_BUILT="+dir)

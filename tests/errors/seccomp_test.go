@@ -1,6 +1,10 @@
 package errors
 
-import "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
 
 func seccomps() []row {
 	one := func(input, want string, edit func(*specs.LinuxSeccomp)) row {
@@ -21,7 +25,25 @@ func seccomps() []row {
 		return rule(func(r *specs.LinuxSyscall) { r.Args = []specs.LinuxSeccompArg{a} })
 	}
 	ret := uint(5000)
+	agent := func(input, path, want string, prep func(*place)) row {
+		return row{input: input, call: create, want: "prepare process: connect to seccomp agent " + path + ": " + want, prep: func(p *place) {
+			if prep != nil {
+				prep(p)
+			}
+			p.spec(func(s *specs.Spec) {
+				s.Process.Terminal = false
+				s.Linux.Seccomp = &specs.LinuxSeccomp{
+					DefaultAction: specs.ActAllow, ListenerPath: strings.ReplaceAll(path, "$DIR", p.dir),
+					Syscalls: []specs.LinuxSyscall{{Names: []string{"mkdir"}, Action: specs.ActNotify}},
+				}
+			})
+		}}
+	}
 	return []row{
+		{input: "a profile without execve", call: create, want: "prepare process: linux.seccomp: SCMP_ACT_ERRNO (EPERM) for execve, which the process has to call before it is the program",
+			prep: with(func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActErrno} })},
+		agent("a seccomp agent that is not there", "$DIR/agent", "no such file or directory", nil),
+		agent("a seccomp agent that does not listen", "$DIR/socket", "connection refused", deafSocket),
 		one("rules, but no default action", `defaultAction: "": unknown action`, func(s *specs.LinuxSeccomp) { s.DefaultAction = ""; rule(func(*specs.LinuxSyscall) {})(s) }),
 		one("an action that does not exist", `syscalls[0].action: "SCMP_ACT_DENY": unknown action`, rule(func(r *specs.LinuxSyscall) { r.Action = "SCMP_ACT_DENY" })),
 		one("an errno of an action that has none", "syscalls[0].errnoRet: 5000: SCMP_ACT_KILL has no errno", rule(func(r *specs.LinuxSyscall) { r.Action, r.ErrnoRet = specs.ActKill, &ret })),

@@ -1,6 +1,7 @@
 package properties
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -139,12 +140,16 @@ func TestExecCPUAffinity(t *testing.T) {
 	allowed := []string{"sed", "-n", `s/Cpus_allowed_list:\t*//p`, "/proc/self/status"}
 	b := sleeps(t, func(s *specs.Spec) { s.Process.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0", Final: "0"} })
 	everywhere := b.exec(allowed, func(p *specs.Process) { p.ExecCPUAffinity = nil })
+	left := last // of initial, which kernels before 6.2 forget in another cgroup
+	if olderThan(t, 6, 2) {
+		left = everywhere
+	}
 	for _, row := range []struct {
 		given specs.CPUAffinity
 		want  string
 	}{
 		{specs.CPUAffinity{}, everywhere},
-		{specs.CPUAffinity{Initial: last}, last},
+		{specs.CPUAffinity{Initial: last}, left},
 		{specs.CPUAffinity{Final: last}, last},
 		{specs.CPUAffinity{Initial: "0", Final: last}, last},
 		{specs.CPUAffinity{Initial: last, Final: "0,8191"}, "0"},
@@ -165,6 +170,16 @@ func TestExecCPUAffinity(t *testing.T) {
 	if r.Code != 255 || r.Stderr != want {
 		t.Errorf("a processor that is not there: %v", r)
 	}
+}
+
+// olderThan reports whether the kernel is older than a version.
+func olderThan(t *testing.T, major, minor int) bool {
+	t.Helper()
+	var a, b int
+	if _, err := fmt.Sscanf(read(t, "/proc/sys/kernel/osrelease"), "%d.%d", &a, &b); err != nil {
+		t.Fatal(err)
+	}
+	return a < major || a == major && b < minor
 }
 
 // TestPersonality: it is the container's, and so that of exec too.

@@ -7,12 +7,17 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
 // TestActions: what a call comes to, of a child of the shell and of the
 // container's first process.
 func TestActions(t *testing.T) {
+	coverage.Shows(t, "linux.seccomp.defaultAction", "linux.seccomp.syscalls.names", "linux.seccomp.syscalls.action", "linux.seccomp.syscalls.errnoRet",
+		"linux.seccomp.syscalls.action=SCMP_ACT_ALLOW", "linux.seccomp.syscalls.action=SCMP_ACT_LOG", "linux.seccomp.syscalls.action=SCMP_ACT_ERRNO",
+		"linux.seccomp.syscalls.action=SCMP_ACT_TRACE", "linux.seccomp.syscalls.action=SCMP_ACT_TRAP", "linux.seccomp.syscalls.action=SCMP_ACT_KILL",
+		"linux.seccomp.syscalls.action=SCMP_ACT_KILL_THREAD", "linux.seccomp.syscalls.action=SCMP_ACT_KILL_PROCESS")
 	const made, status = "0\n", "mkdir /d; echo $?"
 	for _, test := range []struct {
 		name           string
@@ -44,6 +49,9 @@ func TestActions(t *testing.T) {
 
 // TestArguments: rules that look at arguments, as chmod's mode is one.
 func TestArguments(t *testing.T) {
+	coverage.Shows(t, "linux.seccomp.syscalls.args", "linux.seccomp.syscalls.args.op=SCMP_CMP_EQ", "linux.seccomp.syscalls.args.op=SCMP_CMP_NE",
+		"linux.seccomp.syscalls.args.op=SCMP_CMP_LT", "linux.seccomp.syscalls.args.op=SCMP_CMP_LE", "linux.seccomp.syscalls.args.op=SCMP_CMP_GT",
+		"linux.seccomp.syscalls.args.op=SCMP_CMP_GE", "linux.seccomp.syscalls.args.op=SCMP_CMP_MASKED_EQ")
 	mode := func(op specs.LinuxSeccompOperator, value, two uint64) []specs.LinuxSyscall {
 		deny := func(call string, index uint) specs.LinuxSyscall {
 			r := rule(specs.ActErrno, call)
@@ -96,9 +104,20 @@ func TestAllowList(t *testing.T) {
 	}
 }
 
+// TestDefaultErrno: what a call that no rule is about comes to.
+func TestDefaultErrno(t *testing.T) {
+	coverage.Shows(t, "linux.seccomp.defaultErrnoRet")
+	errno := uint(19)
+	r := run(t, "mkdir /d", allowList(shell), func(s *specs.Spec) { s.Linux.Seccomp.DefaultErrnoRet = &errno })
+	if want := "mkdir: can't create directory '/d': No such device"; strings.TrimSpace(r.Stderr) != want {
+		t.Errorf("%v\nwant: %s", r, want)
+	}
+}
+
 // TestFlags: those that a process cannot see, but for that it runs.
 func TestFlags(t *testing.T) {
 	drive.MockersOwn(t, "runc 1.1 has no flags")
+	coverage.Shows(t, "linux.seccomp.flags", "linux.seccomp.flags=SECCOMP_FILTER_FLAG_LOG", "linux.seccomp.flags=SECCOMP_FILTER_FLAG_SPEC_ALLOW")
 	for _, flags := range [][]specs.LinuxSeccompFlag{
 		{specs.LinuxSeccompFlagLog}, {specs.LinuxSeccompFlagSpecAllow}, {"SECCOMP_FILTER_FLAG_TSYNC"},
 		{specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow, "SECCOMP_FILTER_FLAG_TSYNC"},

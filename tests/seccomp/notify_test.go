@@ -11,12 +11,14 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
 // TestAgent: a supervisor answers for a container and for who joins it, and
 // knows whose calls they are.
 func TestAgent(t *testing.T) {
+	coverage.Shows(t, "linux.seccomp.listenerPath", "linux.seccomp.listenerMetadata", "linux.seccomp.syscalls.action=SCMP_ACT_NOTIFY")
 	for name, as := range map[string]edit{
 		"no new privileges":                func(*specs.Spec) {},
 		"new privileges":                   newPrivileges,
@@ -57,6 +59,20 @@ func TestAgent(t *testing.T) {
 				t.Errorf("the agent got %+v for the exec, which was %v, in %+v", m, pids, st)
 			}
 		})
+	}
+}
+
+// TestWaitKillable: an agent answers under the flag that lets a call be killed
+// once the agent has it.
+func TestWaitKillable(t *testing.T) {
+	drive.MockersOwn(t, "runc 1.1 has no flags")
+	coverage.Shows(t, "linux.seccomp.flags=SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")
+	a := newAgent(t, pretend(t))
+	got := prints(t, "uname -n", a.profile("uname"), func(s *specs.Spec) {
+		s.Linux.Seccomp.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv, "SECCOMP_FILTER_FLAG_TSYNC"}
+	})
+	if got != "agent\n" {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -24,6 +25,7 @@ var capabilitySets = map[string][]string{
 // capabilities that allow to load a filter and without: the process is the same
 // as without a filter, but for the filter. So is one that joins it.
 func TestPrivileges(t *testing.T) {
+	coverage.Shows(t, "linux.seccomp.architectures")
 	const script = `grep -E '^(Uid|Gid|Groups|Cap|NoNew|Sig[PBIC])' /proc/self/status; umask; ls /proc/self/fd | wc -l`
 	for caps, names := range capabilitySets {
 		for _, uid := range []uint32{0, 1000} {
