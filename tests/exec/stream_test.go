@@ -68,7 +68,7 @@ func TestSignals(t *testing.T) {
 func TestTerminal(t *testing.T) {
 	b := running(t)
 	term := drive.OnTerminal(t, drive.Runtime(t), "exec", "--tty", "--user", "1000", b.id, "sh", "-c",
-		`tty; stty size; stat -c %u $(tty); echo controlling >/dev/tty; echo ready; read x; echo "got $x"; trap 'echo int; exit 8' INT; while :; do sleep 0.05; done`)
+		`tty; stty size; stat -c %u $(tty); echo controlling >/dev/tty; echo ready; read x; trap 'echo int; exit 8' INT; echo "got $x"; while :; do sleep 0.05; done`)
 	shown := term.Expect("ready\r\n")
 	if !strings.Contains(shown, "/dev/pts/0\r\n24 80\r\n1000\r\ncontrolling\r\n") {
 		t.Errorf("terminal, size, owner, controlling terminal: %q", shown)
