@@ -87,7 +87,7 @@ func newKubelet(t *testing.T, runtime string) *kubelet {
 	k.start()
 	conn, err := grpc.NewClient("unix://"+k.dir+"/sock", grpc.WithTransportCredentials(insecure.NewCredentials()))
 	k.must("connect", err)
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() })
 	k.RuntimeServiceClient = cri.NewRuntimeServiceClient(conn)
 	archive := drive.Image(t, drive.Layer(t), image, "sleep", "1000")
 	var r drive.Result

@@ -20,7 +20,7 @@ func (c *caller) pidfd() {
 		c.t.Helper()
 		s, err := runc.NewTempPidfdSocket()
 		c.must("pidfd socket", err)
-		c.t.Cleanup(func() { s.Close() })
+		c.t.Cleanup(func() { _ = s.Close() })
 		return s
 	}
 	io, err := runc.NewNullIO()
