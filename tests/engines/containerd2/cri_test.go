@@ -80,7 +80,7 @@ func newKubelet(t *testing.T, runtime string) *kubelet {
 	for name, text := range map[string]string{
 		"config.toml":       fmt.Sprintf(configuration, k.dir, runtime),
 		"cni/none":          noNetwork,
-		"cni/none.conflist": `{"cniVersion":"1.0.0","name":"none","plugins":[{"type":"none"}]}`,
+		"cni/pods.conflist": `{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"none"}]}`,
 	} {
 		k.must("write", os.WriteFile(filepath.Join(k.dir, name), []byte(text), 0o755))
 	}
