@@ -80,14 +80,14 @@ func newKubelet(t *testing.T, runtime string) *kubelet {
 	for name, text := range map[string]string{
 		"config.toml":       fmt.Sprintf(configuration, k.dir, runtime),
 		"cni/none":          noNetwork,
-		"cni/none.conflist": `{"cniVersion":"1.0.0","name":"none","plugins":[{"type":"none"}]}`,
+		"cni/pods.conflist": `{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"none"}]}`,
 	} {
 		k.must("write", os.WriteFile(filepath.Join(k.dir, name), []byte(text), 0o755))
 	}
 	k.start()
 	conn, err := grpc.NewClient("unix://"+k.dir+"/sock", grpc.WithTransportCredentials(insecure.NewCredentials()))
 	k.must("connect", err)
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() })
 	k.RuntimeServiceClient = cri.NewRuntimeServiceClient(conn)
 	archive := drive.Image(t, drive.Layer(t), image, "sleep", "1000")
 	var r drive.Result
