@@ -16,11 +16,14 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 LINTER := dist/golangci-lint
 SUITE := dist/conformance/runtimetest
 
-# command=package of what the targets need besides Go, make and git.
+# command=package, or file=package, of what the targets need besides Go, make
+# and git.
 NEED_DEMO := busybox=busybox-static iptables ip=iproute2
-NEED_TEST := $(NEED_DEMO) newuidmap=uidmap setpriv=util-linux ps=procps strace runc crun podman conmon ctr=containerd
+NEED_TEST := $(NEED_DEMO) newuidmap=uidmap setpriv=util-linux ps=procps strace runc crun podman conmon ctr=containerd \
+	gcc /usr/include/seccomp.h=libseccomp-dev /usr/include/stdlib.h=libc6-dev
 # What kind of machine the tests run on; scripts/vm.sh knows others.
 PLACE ?= $(if $(filter cgroup2fs,$(shell stat -f -c %T /sys/fs/cgroup)),v2,v1)
+DEB_ARCH = $(shell dpkg --print-architecture)
 RACE := ./commands/... ./specconv/... ./hooks/... ./libcontainer/...
 
 # The shipped binary has no C in it, and neither has anything else but the
@@ -29,7 +32,7 @@ export CGO_ENABLED := 0
 
 .PHONY: help
 help: ## list what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build ./mocker, one static binary
@@ -89,6 +92,21 @@ $(SUITE): tests/conformance/go.mod
 	@cd tests/conformance && cp --no-preserve=mode "$$(go list -m -f '{{.Dir}}' github.com/opencontainers/runtime-tools)"/rootfs-*.tar.gz ../../$(@D)/
 	@touch $@
 
+# What makes or finds cgroups, in the cgroup v2 tree of a hybrid machine as if
+# there were no other: it has no controllers, but every kernel feature that this
+# machine has and the virtual one lacks.
+V2_VIEW := $(addprefix ./tests/,exec hooks lifecycle mounts namespaces)
+
+.PHONY: test-v2
+test-v2: build ## run tests as on cgroup v2 alone, on a hybrid machine (needs root)
+	@scripts/need.sh $(NEED_TEST)
+	@scripts/rootfs.sh
+	@mkdir -p dist/results && go build -o dist/report ./tests/report
+	@if [[ $(PLACE) = v2 ]]; then echo 'this machine has cgroup v2 alone, and "make test" is that test'; exit; fi; \
+	{ echo '# v2-view'; unshare -m sh -c 'mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup && \
+		MOCKER=$(CURDIR)/mocker go test -json -short -count=1 -p 1 -timeout 20m $(TAGS) $(V2_VIEW)'; } | \
+		tee dist/results/v2-view.json | dist/report
+
 .PHONY: test-vm
 test-vm: ## run the tests in a virtual machine with cgroup v2 (docs/vm.md)
 	@scripts/vm.sh test
@@ -96,6 +114,22 @@ test-vm: ## run the tests in a virtual machine with cgroup v2 (docs/vm.md)
 .PHONY: vm-shell
 vm-shell: ## open a shell in that machine
 	@scripts/vm.sh shell
+
+# The one that Debian still has and that is too old: mocker has to say so.
+.PHONY: test-vm-old
+test-vm-old: ## see what mocker says on a kernel that is too old
+	@KERNEL=linux-image-cloud-$(DEB_ARCH)/bullseye PLACE=v2-guest-5.10 \
+		PACKAGES=tests/faults RUN='^TestOldKernel$$' scripts/vm.sh test
+
+.PHONY: test-vm-new
+test-vm-new: ## run some of the tests on the newest kernel that Debian has
+	@KERNEL=linux-image-cloud-$(DEB_ARCH)/trixie-backports PLACE=v2-guest-new \
+		PACKAGES='libcontainer/inside tests/lifecycle tests/mounts tests/namespaces' scripts/vm.sh test
+
+.PHONY: test-vm-arm64
+test-vm-arm64: ## run the tests of the birth and of the lifecycle on arm64
+	@ARCH=arm64 PLACE=v2-guest-arm64 LIMIT=3600 \
+		PACKAGES='$(addprefix libcontainer/,inside seal console nofile) tests/lifecycle' scripts/vm.sh test
 
 .PHONY: table
 table: ## compare the results of the tests on all kinds of machines

@@ -5,7 +5,8 @@
 //go:debug containermaxprocs=0
 
 // Command mocker is a low-level OCI container runtime. This file only decides
-// whether the process must be sealed, and hands over to commands.
+// whether a container can be entered at all and the process must be sealed for
+// it, and hands over to commands.
 package main
 
 import (
@@ -35,11 +36,22 @@ func main() {
 func mocker() int {
 	streams := commands.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	globals := commands.Peek(os.Args)
-	// Before anything else is set up, because it starts mocker anew.
-	if globals.EntersContainer() && seal.Needed() {
-		if err := seal.Ensure(globals.Root); err != nil {
+	if globals.EntersContainer() {
+		if err := prepare(globals); err != nil {
 			return commands.Fail(globals, streams, err)
 		}
 	}
 	return commands.Main(os.Args, commands.Build{Version: version, Commit: commit}, streams)
+}
+
+// prepare comes before anything else is set up, because sealing starts mocker
+// anew.
+func prepare(globals commands.Globals) error {
+	if err := globals.CheckKernel(); err != nil {
+		return err
+	}
+	if !seal.Needed() {
+		return nil
+	}
+	return seal.Ensure(globals.Root)
 }

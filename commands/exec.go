@@ -40,6 +40,7 @@ EXAMPLE
 			&cli.IntFlag{Name: "preserve-fds", Usage: "pass `N` file descriptors, from 3 on, to the process"},
 			listFlag{&cli.StringSliceFlag{Name: "cgroup", Usage: "put the process into the existing cgroup `[CONTROLLER[,CONTROLLER]:]PATH` below the container's"}},
 			option("in a paused container wait until it is resumed", "ignore-paused"),
+			&cli.BoolFlag{Name: "no-subreaper", Hidden: true}, // of runc, which hides it too: mocker never becomes a subreaper
 		),
 		Action: e.exec,
 	}

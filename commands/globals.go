@@ -28,6 +28,9 @@ func (g Globals) EntersContainer() bool {
 	return g.Args && (g.Verb == "create" || g.Verb == "run" || g.Verb == "exec")
 }
 
+// CheckKernel reports what the kernel lacks to make or enter any container.
+func (Globals) CheckKernel() error { return libcontainer.CheckKernel() }
+
 // Peek reads the global flags and the verb of a command line (args[0] is the
 // program). It is cheap and forgiving: main needs it before anything is set
 // up, and Main reports what is wrong with the flags.

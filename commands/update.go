@@ -24,7 +24,8 @@ and leaves those that are not given as they are. If one cannot be set, none is
 changed. Sizes are bytes, or have a unit: 512m, 1.5g; -1 is no limit.
 
 Engines hand over a file instead of flags. It has the form of linux.resources
-in a config.json; its rules for devices are ignored, they cannot change:
+in a config.json. Rules for devices in it take the place of all earlier ones;
+the default devices stay allowed:
 
     { "memory": { "limit": 67108864 }, "cpu": { "quota": 50000, "period": 100000 } }
 

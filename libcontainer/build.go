@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -45,7 +46,8 @@ func (n *creation) birth() error {
 	if keepsGroups(n.cfg.Annotations) {
 		in.KeepGroups()
 	}
-	n.st.Hooked = len(n.cfg.Hooks.Prestart)+len(n.cfg.Hooks.CreateRuntime)+len(n.cfg.Hooks.CreateContainer) > 0
+	h := &n.cfg.Hooks
+	n.st.Hooked = len(h.Prestart) > 0 || len(h.CreateRuntime) > 0 || len(h.CreateContainer) > 0
 	if err := n.saveInit(); err != nil {
 		return err
 	}
@@ -134,6 +136,35 @@ func (n *creation) namespaces() error {
 		return nil
 	}
 	return n.saveInit()
+}
+
+// delegate makes the process's user the owner of the cgroup, where it is the
+// container's to fill: in a cgroup namespace that has it mounted writable, or
+// asked for by annotation.
+func (n *creation) delegate() error {
+	if n.opts.Rootless || n.cfg.Cgroup.Delegate == "" && !n.ownsCgroup() {
+		return nil
+	}
+	var uid uint32
+	if n.cfg.Process != nil {
+		uid = n.cfg.Process.UID
+	}
+	uid, ok := n.cfg.UIDMap.Outside(uid)
+	if !ok {
+		return nil // of nobody; the process will fail for that
+	}
+	return n.cgroup.GiveTo(int(uid))
+}
+
+// ownsCgroup is the condition of config-linux.md, "Cgroup ownership".
+func (n *creation) ownsCgroup() bool {
+	if n.cfg.NewFlags()&unix.CLONE_NEWCGROUP == 0 {
+		return false
+	}
+	return slices.ContainsFunc(n.cfg.Mounts, func(m config.Mount) bool {
+		return (m.Type == "cgroup" || m.Type == "cgroup2") && m.Destination == "/sys/fs/cgroup" &&
+			(m.Set|m.RecSet)&unix.MOUNT_ATTR_RDONLY == 0
+	})
 }
 
 func (n *creation) mount() error {
@@ -280,10 +311,13 @@ func (n *creation) arm() error {
 	n.program.Gate, n.program.Terminal, n.program.Preserve = n.gate, n.tty, n.opts.Sockets.Count+n.opts.PreserveFDs
 	n.program.Nofile[0], n.program.Nofile[1] = nofile.Original()
 	n.program.Inhabited, n.program.Open = n.entered.PID != nil, os.Geteuid() != 0
+	if err := n.filter(); err != nil {
+		return err
+	}
 	var err error
 	n.last, err = process.Arm(n.in, n.program)
 	if err != nil || n.in.PID == n.st.Init.PID {
-		return err
+		return explainFilter(err)
 	}
 	return n.saveInit()
 }

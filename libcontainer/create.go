@@ -90,6 +90,7 @@ var steps = [...]struct {
 	{"attach to cgroup", (*creation).attach},
 	{"namespaces", (*creation).namespaces},
 	{"network devices", (*creation).moveDevices},
+	{"delegate cgroup", (*creation).delegate}, // whose it is depends on the user namespace
 	{"session keyring", (*creation).keyring},
 	{"rootfs", (*creation).mount},
 	{"", (*creation).hooks}, // its errors say which
@@ -209,6 +210,9 @@ func (n *creation) reserve() error {
 	if err := checkUser(n.cfg); err != nil {
 		return err
 	}
+	if err := checkFilter(n.cfg); err != nil {
+		return err
+	}
 	if err := checkLabels(n.cfg); err != nil {
 		return err
 	}
@@ -244,10 +248,12 @@ func (n *creation) makeBundle() (err error) {
 	if n.cfg.Process != nil {
 		n.st.Labels = n.cfg.Process.Labels
 	}
-	if len(n.st.Hooks.StartContainer) > 0 {
-		n.st.Process = n.cfg.Process
+	if len(n.st.Hooks.StartContainer) > 0 && n.cfg.Process != nil {
+		p := *n.cfg.Process
+		p.Seccomp = nil // hooks are the host's
+		n.st.Process = &p
 	}
-	if err := keepLimits(n.st, n.cfg.Cgroup.Resources); err != nil {
+	if err := keepLimits(n.st, n.cfg.Cgroup.Resources, n.cfg.Cgroup.Always); err != nil {
 		return err
 	}
 	n.st.Creator, err = state.Self()
@@ -259,7 +265,7 @@ func (n *creation) makeCgroup() error {
 	if err != nil {
 		return err
 	}
-	n.st.CgroupPaths, n.st.CgroupsFound = cg.Paths(), cg.Found()
+	n.st.CgroupPaths, n.st.CgroupsFound, n.st.Delegate = cg.Paths(), cg.Found(), n.cfg.Cgroup.Delegate
 	if err := n.c.dir.Save(n.st); err != nil {
 		return err
 	}

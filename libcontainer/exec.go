@@ -85,7 +85,11 @@ func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error
 	}
 	p := &Process{opts: opts, init: st.Init.PID, pidfd: pidfd, child: -1, last: process.Last{Process: cfg, Preserve: opts.PreserveFDs}}
 	p.last.Nofile[0], p.last.Nofile[1] = nofile.Original()
-	if err := p.enter(st); err != nil {
+	err = p.filter(c, st)
+	if err == nil {
+		err = p.enter(st)
+	}
+	if err != nil {
 		err = p.why(err)
 		p.Close()
 		return nil, err
@@ -106,7 +110,7 @@ func (p *Process) enter(st *state.State) error {
 	if frozen && !p.opts.IgnorePaused {
 		return errPaused
 	}
-	if cg, err = cg.Below(p.opts.Cgroup); err != nil {
+	if cg, err = cg.In(st.Delegate).Below(p.opts.Cgroup); err != nil {
 		return fmt.Errorf("--cgroup: %w", err)
 	}
 	to := placeOf(st, p.pidfd, cg)
@@ -185,7 +189,7 @@ func (p *Process) terminal(root int, uids config.IDMap) error {
 func (p *Process) Start() error {
 	pid, err := process.Join(p.in, p.last)
 	if err != nil {
-		return p.why(err)
+		return p.why(explainFilter(err))
 	}
 	p.in.Release()
 	p.pid = pid

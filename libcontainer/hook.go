@@ -159,7 +159,7 @@ func (c *Container) startHooks(st *state.State) error {
 	if err != nil {
 		return err
 	}
-	i := insider{place: placeOf(st, pidfd, cg), label: st.Labels.SELinux}
+	i := insider{place: placeOf(st, pidfd, cg.In(st.Delegate)), label: st.Labels.SELinux}
 	if !st.NoKeyring {
 		i.keyring = keyringName(st.ID)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -86,7 +85,10 @@ func (c *Container) open(st *state.State) error {
 	}
 	// The process has the other end open until it execs or ends. Where others
 	// may trace it, they can write there without end.
-	said, err := io.ReadAll(io.LimitReader(started, maxSaid))
+	said, err := hear(started, st)
+	if errors.Is(err, errUnanswered) {
+		return errors.Join(err, c.end(st))
+	}
 	if err != nil {
 		return fmt.Errorf("read FIFO %s: %w", started.Name(), err)
 	}

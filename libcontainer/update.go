@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	oci "github.com/opencontainers/cgroups"
+	devices "github.com/opencontainers/cgroups/devices/config"
 
 	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
@@ -24,21 +25,25 @@ func (c *Container) Update(given *oci.Resources, schemata []string) error {
 	if len(schemata) > 0 && st.RDT == nil {
 		return fmt.Errorf("container %q has no class of service: its config.json has no linux.intelRdt", c.id)
 	}
-	old := new(oci.Resources)
-	if len(st.Limits) > 0 {
-		if err := json.Unmarshal(st.Limits, old); err != nil {
-			return fmt.Errorf("read limits in the state of container %q: %w", c.id, err)
-		}
+	old, err := limitsOf(st)
+	if err != nil {
+		return err
 	}
 	cg, err := cgroupOf(st)
 	if err != nil {
 		return err
 	}
-	limits, undo, err := cg.Update(old, given)
+	if Unprivileged() && len(given.Devices) > 0 {
+		// As create does. Engines hand over all that config.json has.
+		copied := *given
+		copied.SkipDevices, copied.Devices = true, nil
+		given = &copied
+	}
+	all, undo, err := cg.Update(&old.Resources, given, old.Always)
 	if err != nil {
 		return err
 	}
-	if err = keepLimits(st, limits); err == nil {
+	if err = keepLimits(st, all, old.Always); err == nil {
 		err = resctrl.Update(st.RDT, schemata)
 	}
 	if err == nil {
@@ -50,12 +55,26 @@ func (c *Container) Update(given *oci.Resources, schemata []string) error {
 	return nil
 }
 
-// keepLimits puts limits into a state. The rules for devices are long, and
-// nobody asks for them again.
-func keepLimits(st *state.State, limits *oci.Resources) error {
-	kept := *limits
-	kept.Devices = nil
-	data, err := json.Marshal(&kept)
+// limits are State.Limits.
+type limits struct {
+	oci.Resources
+	Always []*devices.Rule `json:"always"` // config.Cgroup.Always
+}
+
+func limitsOf(st *state.State) (*limits, error) {
+	l := new(limits)
+	if len(st.Limits) == 0 {
+		return l, nil
+	}
+	if err := json.Unmarshal(st.Limits, l); err != nil {
+		return nil, fmt.Errorf("read limits in the state of container %q: %w", st.ID, err)
+	}
+	return l, nil
+}
+
+// keepLimits puts limits into a state.
+func keepLimits(st *state.State, all *oci.Resources, always []*devices.Rule) error {
+	data, err := json.Marshal(limits{Resources: *all, Always: always})
 	if err != nil {
 		return fmt.Errorf("encode limits: %w", err)
 	}

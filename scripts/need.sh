@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# usage: need.sh COMMAND[=PACKAGE]...
+# usage: need.sh COMMAND[=PACKAGE]... /FILE=PACKAGE...
 #
-# Installs with apt-get the Debian packages of the commands that are missing,
-# saying so. A PACKAGE may be left out where it is called like its command.
+# Installs with apt-get the Debian packages of the commands and files that are
+# missing, saying so. A PACKAGE may be left out where it is called like its
+# command.
 set -euo pipefail
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=()
 for need in "$@"; do
-	command -v "${need%%=*}" >/dev/null || missing+=("${need#*=}")
+	name=${need%%=*}
+	[[ $name == /* && -e $name ]] || command -v "$name" >/dev/null || missing+=("${need#*=}")
 done
 ((${#missing[@]})) || exit 0
 

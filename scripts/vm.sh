@@ -6,11 +6,14 @@
 #
 # From the environment:
 #   ARCH      of the machine: amd64 or arm64; this machine's if not set
-#   KERNEL    Debian package of the kernel; linux-image-cloud-$ARCH if not set
+#   KERNEL    Debian package of the kernel, PACKAGE/SUITE, or a .deb;
+#             linux-image-cloud-$ARCH if not set
 #   ACCEL     kvm or tcg; kvm if not set and a machine starts under it
 #   PACKAGES  folders of the tests to run, like "tests/lifecycle specconv"
 #   RUN       regular expression of the tests to run, as for go test -run
-#   LIMIT     seconds after which the machine is killed; 1200 if not set
+#   PLACE     name of the results, if they are to be kept for "make table";
+#             those of a choice of tests are not, if it is not set
+#   LIMIT     seconds after which the machine is killed; 1800 if not set
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,6 +22,7 @@ host=$(dpkg --print-architecture)
 export ARCH=${ARCH:-$host}
 export KERNEL=${KERNEL:-linux-image-cloud-$ARCH}
 export PACKAGES=${PACKAGES:-} RUN=${RUN:-}
+PLACE=${PLACE:-}
 
 # What differs between the architectures is in this table alone.
 case $ARCH in
@@ -33,7 +37,7 @@ work=$(mktemp -d dist/vm/run.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 scripts/vm/packages.sh
 scripts/vm/image.sh "$work"
-kernel=dist/vm/$(basename "$KERNEL" .deb)
+kernel=$(scripts/vm/folder.sh)
 
 # boot SECONDS ACCEL WORD [FLAG]... becomes a machine until its end, which
 # comes after SECONDS at the latest. WORD tells scripts/vm/init what to do. What
@@ -77,9 +81,11 @@ fi
 # The columns of the table of results are called after these files.
 place=v2-guest
 [[ $ARCH = "$host" ]] || place+=-$ARCH
-[[ $KERNEL = linux-image-cloud-$ARCH ]] || place+=-$(basename "${KERNEL#linux-image-}" .deb)
+[[ $KERNEL = linux-image-cloud-$ARCH ]] || place+=-${kernel##*/}
+place=${PLACE:-$place}
 results=dist/results/$place.json
-limit=${LIMIT:-1200}
+[[ $PLACE || ! $PACKAGES$RUN ]] || results=dist/vm/$place.json
+limit=${LIMIT:-1800}
 mkdir -p dist/results
 go build -o dist/report ./tests/report
 

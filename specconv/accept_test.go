@@ -283,7 +283,7 @@ func TestDefaultDeviceRules(t *testing.T) {
 	for _, resources := range []string{``, `{}`, `{"devices":[]}`} {
 		cfg := convertWith(t, "linux.resources", resources)
 		var got []string
-		for _, rule := range cfg.Cgroup.Resources.Devices {
+		for _, rule := range slices.Concat(cfg.Cgroup.Resources.Devices, cfg.Cgroup.Always) {
 			if !rule.Allow {
 				t.Errorf("%s is denied", rule.CgroupString())
 			}

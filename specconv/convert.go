@@ -52,7 +52,6 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 	// Namespaces come before everything that depends on them.
 	parts := []func(*specs.Spec, *config.Config) error{
 		checkVersion,
-		checkSupported,
 		convertNamespaces,
 		convertIDMaps,
 		convertTimeOffsets,
@@ -69,6 +68,7 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		convertIntelRdt,
 		convertCgroup,
 		convertProcess,
+		convertSeccomp,
 		checkOwners,
 		checkIDs,
 		convertHooks,
@@ -103,17 +103,18 @@ func resolveBundle(bundle string) (string, error) {
 }
 
 func checkAnnotations(spec *specs.Spec, _ *config.Config) error {
+	var bad problems
 	if _, ok := spec.Annotations[""]; ok {
-		return refuse("annotations", "", "a key must not be empty")
+		bad.add(refuse("annotations", "", "a key must not be empty"))
 	}
 	// Paths that mocker opens, now or by a command that runs elsewhere.
 	for _, key := range []string{"run.oci.hooks.stdout", "run.oci.hooks.stderr", "run.oci.pidfd_receiver"} {
 		path, given := spec.Annotations[key]
 		if given && (!filepath.IsAbs(path) || checkNUL("", path) != nil) {
-			return refuse("annotations."+key, path, "not an absolute path")
+			bad.add(refuse("annotations."+key, path, "not an absolute path"))
 		}
 	}
-	return nil
+	return bad.err()
 }
 
 // bare takes the operation and the path off an error of package os, for

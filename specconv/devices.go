@@ -114,20 +114,27 @@ func checkID(at string, id uint32) error {
 	return nil
 }
 
-// deviceRules is linux.resources.devices in order, and after it what runc
-// allows every container: mknod of anything, the default devices, terminals
-// and tun. Engines count on it. A default device that linux.devices replaces
-// is left to the rules that are given.
-func deviceRules(spec *specs.Spec) ([]*devices.Rule, error) {
+// deviceRules is linux.resources.devices in order.
+func deviceRules(from *specs.LinuxResources) ([]*devices.Rule, error) {
+	if from == nil {
+		return nil, nil
+	}
 	var rules []*devices.Rule
 	var bad problems
-	if r := spec.Linux.Resources; r != nil {
-		for i := range r.Devices {
-			rule, err := deviceRule(item("linux.resources.devices", i), &r.Devices[i])
-			bad.add(err)
-			rules = append(rules, rule)
-		}
+	for i := range from.Devices {
+		rule, err := deviceRule(item("linux.resources.devices", i), &from.Devices[i])
+		bad.add(err)
+		rules = append(rules, rule)
 	}
+	return rules, bad.err()
+}
+
+// allowedDevices is what runc allows every container after the rules that are
+// given: mknod of anything, the default devices, terminals and tun. Engines
+// count on it. A default device that linux.devices replaces is left to the
+// rules that are given.
+func allowedDevices(spec *specs.Spec) []*devices.Rule {
+	var rules []*devices.Rule
 	allow := func(typ devices.Type, major, minor int64, access devices.Permissions) {
 		rules = append(rules, &devices.Rule{Type: typ, Major: major, Minor: minor, Permissions: access, Allow: true})
 	}
@@ -141,7 +148,7 @@ func deviceRules(spec *specs.Spec) ([]*devices.Rule, error) {
 	allow(devices.CharDevice, 136, devices.Wildcard, "rwm") // /dev/pts/*
 	allow(devices.CharDevice, 5, 2, "rwm")                  // /dev/ptmx
 	allow(devices.CharDevice, 10, 200, "rwm")               // /dev/net/tun
-	return rules, bad.err()
+	return rules
 }
 
 func names(list []specs.LinuxDevice, path string) bool {

@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go/features"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/seccomp"
 )
 
 // minVersion is the oldest ociVersion that Convert takes.
@@ -34,7 +35,13 @@ func linuxFeatures() *features.Linux {
 		Namespaces:   namespaceNames(),
 		Capabilities: capabilityNames[:],
 		Cgroup:       &features.Cgroup{V1: yes, V2: yes, Systemd: no, SystemdUser: no, Rdma: yes},
-		Seccomp:      &features.Seccomp{Enabled: no},
+		Seccomp: &features.Seccomp{
+			Enabled:    yes,
+			Actions:    seccomp.Actions(),
+			Operators:  seccomp.Operators(),
+			Archs:      seccomp.Architectures(),
+			KnownFlags: seccomp.Flags(),
+		},
 		Apparmor:     &features.Apparmor{Enabled: yes},
 		Selinux:      &features.Selinux{Enabled: yes},
 		IntelRdt:     &features.IntelRdt{Enabled: yes, Schemata: yes, Monitoring: yes},

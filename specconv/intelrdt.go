@@ -15,9 +15,8 @@ func convertIntelRdt(spec *specs.Spec, cfg *config.Config) error {
 	if given == nil {
 		return nil
 	}
-	if err := checkClass(at+"closID", given.ClosID); err != nil {
-		return err
-	}
+	var bad problems
+	bad.add(checkClass(at+"closID", given.ClosID))
 	rdt := &config.RDT{Class: given.ClosID, Monitor: given.EnableMonitoring}
 	// Two lines were the way to write L3CODE and L3DATA.
 	for line := range strings.Lines(given.L3CacheSchema) {
@@ -25,23 +24,23 @@ func convertIntelRdt(spec *specs.Spec, cfg *config.Config) error {
 	}
 	for _, line := range rdt.Schemata {
 		if err := CheckSchema(line); err != nil {
-			return refuse(at+"l3CacheSchema", given.L3CacheSchema, "%w", err)
+			bad.add(refuse(at+"l3CacheSchema", given.L3CacheSchema, "%w", err))
 		}
 	}
 	if line := given.MemBwSchema; line != "" {
 		if err := CheckMemBwSchema(line); err != nil {
-			return refuse(at+"memBwSchema", line, "%w", err)
+			bad.add(refuse(at+"memBwSchema", line, "%w", err))
 		}
 		rdt.Schemata = append(rdt.Schemata, line)
 	}
 	for i, line := range given.Schemata {
 		if err := CheckSchema(line); err != nil {
-			return refuse(item(at+"schemata", i), line, "%w", err)
+			bad.add(refuse(item(at+"schemata", i), line, "%w", err))
 		}
 		rdt.Schemata = append(rdt.Schemata, line)
 	}
 	cfg.RDT = rdt
-	return nil
+	return bad.err()
 }
 
 // checkClass refuses what would lead out of the resctrl file system, and the
@@ -60,14 +59,14 @@ func checkClass(at, name string) error {
 }
 
 // CheckSchema checks one line for the schemata of a class of service:
-// RESOURCE:ID=VALUE;...
+// RESOURCE:ID=VALUE;ID=VALUE
 func CheckSchema(line string) error {
 	resource, values, ok := strings.Cut(line, ":")
 	switch {
 	case strings.ContainsAny(line, "\n\x00"):
 		return errors.New("contains a line break or a NUL byte")
 	case !ok || strings.TrimSpace(resource) == "" || !strings.Contains(values, "="):
-		return errors.New("not in the form RESOURCE:ID=VALUE;...")
+		return errors.New("not in the form RESOURCE:ID=VALUE;ID=VALUE")
 	}
 	return nil
 }

@@ -12,10 +12,10 @@ import (
 // a profile or label.
 func convertLabels(given *specs.Process, p *config.Process) error {
 	p.Labels = config.Labels{AppArmor: given.ApparmorProfile, SELinux: given.SelinuxLabel}
-	if err := checkLabel("process.apparmorProfile", p.Labels.AppArmor); err != nil {
-		return err
-	}
-	return checkLabel("process.selinuxLabel", p.Labels.SELinux)
+	var bad problems
+	bad.add(checkLabel("process.apparmorProfile", p.Labels.AppArmor))
+	bad.add(checkLabel("process.selinuxLabel", p.Labels.SELinux))
+	return bad.err()
 }
 
 func convertMountLabel(spec *specs.Spec, cfg *config.Config) error {

@@ -1,7 +1,6 @@
 package specconv
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -19,32 +18,31 @@ func convertNetDevices(spec *specs.Spec, cfg *config.Config) error {
 		return nil
 	}
 	if !isolates(cfg, unix.CLONE_NEWNET) {
-		return fmt.Errorf("config.json: %s: needs a network namespace other than the host's in linux.namespaces", at)
+		return lacks(at, "needs a network namespace other than the host's in linux.namespaces")
 	}
+	var bad problems
 	taken := make(map[string]string, len(given))
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		if err := checkLinkName(at, name, name); err != nil {
-			return err
-		}
+		bad.add(checkLinkName(at, name, name))
 		inner := given[name].Name
 		if inner == "" {
 			inner = name
 		}
 		path := at + "." + name + ".name"
-		if err := checkLinkName(path, inner, strings.Replace(inner, "%d", "0", 1)); err != nil {
-			return err
+		if inner != name {
+			bad.add(checkLinkName(path, inner, strings.Replace(inner, "%d", "0", 1)))
 		}
 		other, twice := taken[inner]
 		switch {
 		case inner == "lo":
-			return refuse(path, inner, "a network namespace has its own")
+			bad.add(refuse(path, inner, "a network namespace has its own"))
 		case twice && !strings.Contains(inner, "%d"):
-			return refuse(path, inner, "the name of %s already", other)
+			bad.add(refuse(path, inner, "the name of %s already", other))
 		}
 		taken[inner] = name
 		cfg.NetDevices = append(cfg.NetDevices, config.NetDevice{Name: name, Inner: inner})
 	}
-	return nil
+	return bad.err()
 }
 
 // checkLinkName is the kernel's dev_valid_name, for a name without "%", which

@@ -71,3 +71,23 @@ func cgroupPath(p string) (string, error) {
 	}
 	return clean, nil
 }
+
+// delegated cleans the annotation by which, as with crun, the container's
+// processes live in a cgroup below the one that has its limits.
+func delegated(annotations map[string]string) (string, error) {
+	const name = "run.oci.delegate-cgroup"
+	p, ok := annotations[name]
+	if !ok {
+		return "", nil
+	}
+	at := "annotations." + name
+	if err := checkWord(at, p); err != nil {
+		return "", err
+	}
+	// No ".." leads out of the container's cgroup.
+	clean := path.Clean("/" + p)
+	if clean == "/" {
+		return "", refuse(at, p, "not the name of a cgroup below the container's")
+	}
+	return clean[1:], nil
+}

@@ -46,11 +46,6 @@ func lacks(path, what string, args ...any) error {
 	return &BadValue{File: configName, Path: path, Cause: fmt.Errorf(what, args...)}
 }
 
-// unsupported is the error for a property that mocker knows and cannot honour.
-func unsupported(path string) error {
-	return &BadValue{File: configName, Path: path, Cause: errors.New("not supported yet")}
-}
-
 // quote makes a string of config.json printable, and keeps an error readable
 // where the string is a megabyte long.
 func quote(s string) string {

@@ -15,11 +15,14 @@ func convertCgroup(spec *specs.Spec, cfg *config.Config) (err error) {
 	var bad problems
 	cfg.Cgroup.Path, err = cgroupPath(spec.Linux.CgroupsPath)
 	bad.add(err)
+	cfg.Cgroup.Delegate, err = delegated(spec.Annotations)
+	bad.add(err)
 	to := &cgroups.Resources{}
 	cfg.Cgroup.Resources = to
-	to.Devices, err = deviceRules(spec)
-	bad.add(err)
+	cfg.Cgroup.Always = allowedDevices(spec)
 	from := spec.Linux.Resources
+	to.Devices, err = deviceRules(from)
+	bad.add(err)
 	if from == nil {
 		return bad.err()
 	}
@@ -229,6 +232,9 @@ func convertUnified(from *specs.LinuxResources, to *cgroups.Resources) error {
 			bad.add(err)
 		} else if strings.Contains(key, "/") || !strings.Contains(strings.Trim(key, "."), ".") {
 			bad.add(refuse(at, key, "not the name of a cgroup file such as memory.high"))
+		}
+		if from.Unified[key] == "" { // the kernel takes it for 0, or for nothing
+			bad.add(refuse(at+"."+key, "", "must not be empty"))
 		}
 		bad.add(checkNUL(at+"."+key, from.Unified[key]))
 	}

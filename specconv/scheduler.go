@@ -36,32 +36,26 @@ func convertScheduler(given *specs.Process, p *config.Process) error {
 	if s == nil {
 		return nil
 	}
-	policy, err := lookUp(at+"policy", s.Policy, schedPolicies[:])
-	if err != nil {
-		return err
-	}
+	var bad problems
+	policy, policyErr := lookUp(at+"policy", s.Policy, schedPolicies[:])
+	bad.add(policyErr)
 	if policy == schedISO {
-		return refuse(at+"policy", string(s.Policy), "no Linux kernel has it")
+		bad.add(refuse(at+"policy", string(s.Policy), "no Linux kernel has it"))
 	}
 	flags, err := union(at+"flags", s.Flags, schedFlags[:])
-	if err != nil {
-		return err
-	}
+	bad.add(err)
 	if s.Nice < -20 || s.Nice > 19 {
-		return refuse(at+"nice", s.Nice, "not between -20 and 19")
+		bad.add(refuse(at+"nice", s.Nice, "not between -20 and 19"))
 	}
-	to := &config.Scheduler{
+	if policyErr == nil && policy != schedISO {
+		bad.add(checkPriority(s, policy))
+		bad.add(checkDeadline(s, policy))
+	}
+	p.Scheduler = &config.Scheduler{
 		Name: string(s.Policy), Policy: uint32(policy), Nice: s.Nice, Priority: uint32(s.Priority), Flags: flags,
 		Runtime: s.Runtime, Deadline: s.Deadline, Period: s.Period,
 	}
-	if err := checkPriority(s, policy); err != nil {
-		return err
-	}
-	if err := checkDeadline(s, policy); err != nil {
-		return err
-	}
-	p.Scheduler = to
-	return nil
+	return bad.err()
 }
 
 // checkPriority checks what only the realtime policies have (sched(7)).
@@ -80,26 +74,28 @@ func checkPriority(s *specs.Scheduler, policy uint64) error {
 // checkDeadline checks what only SCHED_DEADLINE has.
 func checkDeadline(s *specs.Scheduler, policy uint64) error {
 	const at = "process.scheduler."
+	var bad problems
 	if policy != unix.SCHED_DEADLINE {
 		for _, v := range []struct {
 			name  string
 			value uint64
 		}{{"runtime", s.Runtime}, {"deadline", s.Deadline}, {"period", s.Period}} {
 			if v.value != 0 {
-				return refuse(at+v.name, v.value, "only SCHED_DEADLINE has one")
+				bad.add(refuse(at+v.name, v.value, "only SCHED_DEADLINE has one"))
 			}
 		}
-		return nil
+		return bad.err()
 	}
-	switch {
-	case s.Runtime < 1024: // DL_SCALE, sched_setattr(2)
-		return refuse(at+"runtime", s.Runtime, "less than 1024 nanoseconds")
-	case s.Deadline < s.Runtime:
-		return refuse(at+"deadline", s.Deadline, "less than the runtime %d", s.Runtime)
-	case s.Period != 0 && s.Period < s.Deadline:
-		return refuse(at+"period", s.Period, "less than the deadline %d", s.Deadline)
+	if s.Runtime < 1024 { // DL_SCALE, sched_setattr(2)
+		bad.add(refuse(at+"runtime", s.Runtime, "less than 1024 nanoseconds"))
 	}
-	return nil
+	if s.Deadline < s.Runtime {
+		bad.add(refuse(at+"deadline", s.Deadline, "less than the runtime %d", s.Runtime))
+	}
+	if s.Period != 0 && s.Period < s.Deadline {
+		bad.add(refuse(at+"period", s.Period, "less than the deadline %d", s.Deadline))
+	}
+	return bad.err()
 }
 
 // The classes of ioprio_set(2).
@@ -115,15 +111,14 @@ func convertIOPriority(given *specs.Process, p *config.Process) error {
 	if io == nil {
 		return nil
 	}
+	var bad problems
 	class, err := lookUp(at+"class", io.Class, ioClasses[:])
-	if err != nil {
-		return err
-	}
+	bad.add(err)
 	if io.Priority < 0 || io.Priority > 7 {
-		return refuse(at+"priority", io.Priority, "not between 0 and 7")
+		bad.add(refuse(at+"priority", io.Priority, "not between 0 and 7"))
 	}
 	p.IOPriority = &config.IOPriority{Name: string(io.Class), Class: int(class), Level: io.Priority}
-	return nil
+	return bad.err()
 }
 
 // maxCPUs is the most that a kernel can be built for (NR_CPUS).
@@ -135,9 +130,10 @@ func convertAffinity(given *specs.Process, p *config.Process) (err error) {
 	if a == nil {
 		return nil
 	}
-	if p.Affinity.Initial, err = numberSet(at+"initial", a.Initial, maxCPUs); err != nil {
-		return err
-	}
+	var bad problems
+	p.Affinity.Initial, err = numberSet(at+"initial", a.Initial, maxCPUs)
+	bad.add(err)
 	p.Affinity.Final, err = numberSet(at+"final", a.Final, maxCPUs)
-	return err
+	bad.add(err)
+	return bad.err()
 }

@@ -19,15 +19,14 @@ func convertPersonality(spec *specs.Spec, cfg *config.Config) error {
 	if p == nil {
 		return nil
 	}
+	var bad problems
 	domain, err := lookUp(at+"domain", p.Domain, domains[:])
-	if err != nil {
-		return err
-	}
+	bad.add(err)
 	if len(p.Flags) > 0 {
-		return refuse(item(at+"flags", 0), string(p.Flags[0]), "the specification has no flags")
+		bad.add(refuse(item(at+"flags", 0), string(p.Flags[0]), "the specification has no flags"))
 	}
 	cfg.Traits.Personality = &config.Personality{Name: string(p.Domain), Domain: uintptr(domain)}
-	return nil
+	return bad.err()
 }
 
 var memoryModes = [...]word{
@@ -56,17 +55,15 @@ func convertMemoryPolicy(spec *specs.Spec, cfg *config.Config) error {
 	if m == nil {
 		return nil
 	}
+	var bad problems
 	mode, err := lookUp(at+"mode", m.Mode, memoryModes[:])
-	if err != nil {
-		return err
-	}
+	bad.add(err)
 	flags, err := union(at+"flags", m.Flags, memoryFlags[:])
-	if err != nil {
-		return err
-	}
+	bad.add(err)
 	nodes, err := numberSet(at+"nodes", m.Nodes, maxNodes)
-	if err != nil {
-		return err
+	bad.add(err)
+	if err := bad.err(); err != nil {
+		return err // the combination says nothing
 	}
 	const both = unix.MPOL_F_RELATIVE_NODES | unix.MPOL_F_STATIC_NODES
 	switch {

@@ -27,17 +27,16 @@ func LoadResources(r io.Reader) (*specs.LinuxResources, error) {
 }
 
 // Limits converts limits that are to change; members that are not given, or
-// 0 where that is no limit, are zero in the result. The rules for devices
-// cannot change and are left out: engines send them along, as runc ignores
-// them. The error for a bad value is a *BadValue. warnings say what else is ignored.
+// 0 where that is no limit, are zero in the result. Rules for devices, where
+// there are any, are a new list in the place of the old one. The error for a
+// bad value is a *BadValue. warnings say what is ignored.
 func Limits(from *specs.LinuxResources) (to *cgroups.Resources, warnings []string, err error) {
-	to = &cgroups.Resources{SkipDevices: true}
+	to = &cgroups.Resources{SkipDevices: len(from.Devices) == 0}
+	if to.Devices, err = deviceRules(from); err != nil {
+		return nil, nil, err
+	}
 	if err := convertLimits(from, to); err != nil {
 		return nil, nil, err
 	}
-	warnings = memoryWarnings(from.Memory)
-	if len(from.Devices) > 0 {
-		warnings = append(warnings, "linux.resources.devices: ignored: they cannot be changed")
-	}
-	return to, warnings, nil
+	return to, memoryWarnings(from.Memory), nil
 }

@@ -71,6 +71,16 @@ var musts = [...]struct {
 		`process.rlimits[1].type: "RLIMIT_AS": given twice (config.md, POSIX process)`,
 	}},
 	{"scheduler.policy REQUIRED", "process.scheduler", `{}`, []string{`process.scheduler.policy: missing (config.md, Linux Process)`}},
+	{"scheduler: a valid list of values", "process.scheduler", `{"policy":"SCHED_X","flags":["SCHED_FLAG_X","SCHED_FLAG_RECLAIM","Y"],"nice":20}`, []string{
+		`process.scheduler.policy: "SCHED_X": not one of SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_ISO, SCHED_IDLE, SCHED_DEADLINE (config.md, Linux Process)`,
+		`process.scheduler.flags[0]: "SCHED_FLAG_X": not one of ` + strings.Join(wordNames(schedFlags[:]), ", ") + ` (config.md, Linux Process)`,
+		`process.scheduler.flags[2]: "Y": not one of ` + strings.Join(wordNames(schedFlags[:]), ", ") + ` (config.md, Linux Process)`,
+		`process.scheduler.nice: 20: not between -20 and 19 (config.md, Linux Process)`,
+	}},
+	{"ioPriority: possible values", "process.ioPriority", `{"class":"RT","priority":8}`, []string{
+		`process.ioPriority.class: "RT": not one of IOPRIO_CLASS_RT, IOPRIO_CLASS_BE, IOPRIO_CLASS_IDLE (config.md, Linux Process)`,
+		`process.ioPriority.priority: 8: not between 0 and 7 (config.md, Linux Process)`,
+	}},
 	{"ioPriority.class, priority REQUIRED", "process.ioPriority", `{}`, []string{
 		`process.ioPriority.class: missing (config.md, Linux Process)`, `process.ioPriority.priority: missing (config.md, Linux Process)`,
 	}},
@@ -164,6 +174,22 @@ var musts = [...]struct {
 	}},
 	{"rdma: at least one of hcaHandles or hcaObjects", "linux.resources.rdma", `{"mlx5_1":{}}`, []string{`linux.resources.rdma.mlx5_1: neither hcaHandles nor hcaObjects is given (config-linux.md, RDMA)`}},
 	{"memoryPolicy: mode REQUIRED", "linux.memoryPolicy", `{}`, []string{`linux.memoryPolicy.mode: missing (config-linux.md, Memory policy)`}},
+	{"memoryPolicy: valid constants", "linux.memoryPolicy", `{"mode":"BIND","flags":["X"]}`, []string{
+		`linux.memoryPolicy.mode: "BIND": not one of ` + strings.Join(wordNames(memoryModes[:]), ", ") + ` (config-linux.md, Memory policy)`,
+		`linux.memoryPolicy.flags[0]: "X": not one of ` + strings.Join(wordNames(memoryFlags[:]), ", ") + ` (config-linux.md, Memory policy)`,
+	}},
+	{"intelRdt: memBwSchema MUST start with MB: and MUST NOT contain newlines; nor schemata", "linux.intelRdt", `{"memBwSchema":"L3:0=f","schemata":["L3:0=f","MB:0=1\nL3:0=1"]}`, []string{
+		`linux.intelRdt.memBwSchema: "L3:0=f": does not begin with "MB:" (config-linux.md, IntelRdt)`,
+		`linux.intelRdt.schemata[1]: "MB:0=1\nL3:0=1": contains a line break or a NUL byte (config-linux.md, IntelRdt)`,
+	}},
+	{"personality: valid constants, no flags", "linux.personality", `{"domain":"SVR4","flags":["X"]}`, []string{
+		`linux.personality.domain: "SVR4": not one of LINUX, LINUX32 (config-linux.md, Personality)`,
+		`linux.personality.flags[0]: "X": the specification has no flags (config-linux.md, Personality)`,
+	}},
+	{"netDevices: names", "linux.netDevices", `{"a/b":{},"eth0":{"name":"c d"}}`, []string{
+		`linux.netDevices: "a/b": not the name of a network device (config-linux.md, Network Devices)`,
+		`linux.netDevices.eth0.name: "c d": not the name of a network device (config-linux.md, Network Devices)`,
+	}},
 	{"seccomp: defaultAction REQUIRED", "linux.seccomp", `{}`, []string{`linux.seccomp.defaultAction: missing (config-linux.md, Seccomp)`}},
 	{"seccomp: names, action REQUIRED", "linux.seccomp", `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{}]}`, []string{
 		`linux.seccomp.syscalls[0].names: missing (config-linux.md, Seccomp)`, `linux.seccomp.syscalls[0].action: missing (config-linux.md, Seccomp)`,
@@ -172,6 +198,17 @@ var musts = [...]struct {
 		`linux.seccomp.syscalls[0].args[0].index: missing (config-linux.md, Seccomp)`,
 		`linux.seccomp.syscalls[0].args[0].value: missing (config-linux.md, Seccomp)`,
 		`linux.seccomp.syscalls[0].args[0].op: missing (config-linux.md, Seccomp)`,
+	}},
+	{"seccomp: whatever is wrong with a profile", "linux.seccomp", `{"defaultAction":"SCMP_ACT_ALLOW","defaultErrnoRet":1,"architectures":["x"],"flags":["y"],"syscalls":[
+		{"names":["read",""],"action":"SCMP_ACT_ERRNO","errnoRet":5000,"args":[{"index":7,"value":1,"op":"z"}]},{"names":["mkdir"],"action":"SCMP_ACT_NOTIFY"}]}`, []string{
+		`linux.seccomp.architectures[0]: "x": unknown architecture (config-linux.md, Seccomp)`,
+		`linux.seccomp.defaultErrnoRet: 1: SCMP_ACT_ALLOW has no errno (config-linux.md, Seccomp)`,
+		`linux.seccomp.syscalls[0].errnoRet: 5000: above 4095 (config-linux.md, Seccomp)`,
+		`linux.seccomp.syscalls[0].names[1]: "": must not be empty (config-linux.md, Seccomp)`,
+		`linux.seccomp.syscalls[0].args[0].op: "z": unknown operator (config-linux.md, Seccomp)`,
+		`linux.seccomp.syscalls[0].args[0].index: 7: not between 0 and 5 (config-linux.md, Seccomp)`,
+		`linux.seccomp.listenerPath: missing (config-linux.md, Seccomp)`,
+		`linux.seccomp.flags[0]: "y": unknown flag (config-linux.md, Seccomp)`,
 	}},
 	{"maskedPaths MUST be absolute", "linux.maskedPaths", `["a","/b","c"]`, []string{
 		`linux.maskedPaths[0]: "a": not an absolute path (config-linux.md, Masked Paths)`, `linux.maskedPaths[2]: "c": not an absolute path (config-linux.md, Masked Paths)`,

@@ -23,14 +23,13 @@ func lookUp[S ~string](at string, given S, words []word) (uint64, error) {
 
 // union is lookUp for a list of flags.
 func union[S ~string](at string, given []S, words []word) (flags uint64, err error) {
+	var bad problems
 	for i, name := range given {
 		flag, err := lookUp(item(at, i), name, words)
-		if err != nil {
-			return 0, err
-		}
+		bad.add(err)
 		flags |= flag
 	}
-	return flags, nil
+	return flags, bad.err()
 }
 
 // wordNames lists the names of a table.

@@ -25,9 +25,11 @@ func (c *Cgroup) Below(sub map[string]string) (*Cgroup, error) {
 	}
 	b := &Cgroup{paths: maps.Clone(c.paths)}
 	for name, dir := range c.paths {
-		to := filepath.Join(dir, subs[dir])
+		sub := subs[dir]
+		dir = c.homeOf(name)
+		to := filepath.Join(dir, sub)
 		if to != dir && !strings.HasPrefix(to, dir+"/") {
-			return nil, fmt.Errorf("%q is not a sub cgroup path", subs[dir])
+			return nil, fmt.Errorf("%q is not a sub cgroup path", sub)
 		}
 		if _, err := os.Stat(to); errors.Is(err, os.ErrNotExist) && name == "" && !c.unified() {
 			continue // on a hybrid machine people make cgroups in v1 alone

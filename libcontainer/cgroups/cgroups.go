@@ -2,11 +2,11 @@
 // one container: one directory on cgroup v2, one per hierarchy on v1, and
 // both kinds on a hybrid machine (cgroups(7)).
 //
-// It acts on the host's side only, below /sys/fs/cgroup. Limits and device
-// rules are written by github.com/opencontainers/cgroups; where the
-// directories are, that concurrent containers do not trip over each other in
-// the parent which they share, and that everything goes away again, is done
-// here. It mounts nothing, talks to no systemd, and does not judge a limit:
+// It acts on the host's side only, below /sys/fs/cgroup. The limits of v1 and
+// the rules for devices are written by github.com/opencontainers/cgroups; the
+// limits of v2 (settings.go), where the directories are, that they get their
+// controllers, that concurrent containers do not trip over each other in the
+// parent which they share, and that everything goes away again, is done here. It mounts nothing, talks to no systemd, and does not judge a limit:
 // that is the kernel's part.
 package cgroups
 
@@ -49,6 +49,9 @@ type Cgroup struct {
 	parent string         // name of the parent to remove when it is empty
 	found  []string       // directories that were there before, and stay
 
+	// delegate is where below the v2 directory the processes live; "": in it.
+	delegate string
+
 	rootless bool // what may not be made is gone without
 }
 
@@ -72,8 +75,11 @@ func Open(cfg config.Cgroup, id string, rootless bool) (*Cgroup, error) {
 	if err != nil && !rootless {
 		return nil, err
 	}
-	c := &Cgroup{paths: paths, parent: defaultParent, rootless: rootless}
-	given := cfg.Resources
+	c := &Cgroup{paths: paths, parent: defaultParent, delegate: cfg.Delegate, rootless: rootless}
+	if c.delegate != "" && !c.unified() {
+		return nil, fmt.Errorf("annotations.run.oci.delegate-cgroup: %q: a cgroup can be delegated only where cgroup v2 is all there is", c.delegate)
+	}
+	given := withRules(cfg.Resources, cfg.Always)
 	if rootless {
 		// In a user namespace nobody can make a device node: there is nothing
 		// for the rules to forbid.
@@ -156,7 +162,7 @@ func (c *Cgroup) dirs() []string {
 // FD opens the directory of the v2 tree for CLONE_INTO_CGROUP of clone3(2).
 // On a machine without that tree it returns nil and no error.
 func (c *Cgroup) FD() (*os.File, error) {
-	dir := c.paths[""]
+	dir := c.home()
 	if dir == "" {
 		return nil, nil
 	}
@@ -179,7 +185,7 @@ type Hierarchy struct {
 // Hierarchies lists the trees in which the container has a cgroup, by name.
 func (c *Cgroup) Hierarchies() []Hierarchy {
 	if c.unified() {
-		return []Hierarchy{{Dir: c.paths[""], V2: true}}
+		return []Hierarchy{{Dir: c.home(), V2: true}}
 	}
 	var list []Hierarchy
 	for _, dir := range c.dirs() {

@@ -135,11 +135,11 @@ func first(t *testing.T, file string) string {
 // What fails half-way leaves nothing, Destroy after it included.
 func TestMakeUndoes(t *testing.T) {
 	res := noLimits()
-	want := `set limits: write "1 100000" to cpu.max: invalid argument`
+	want := `linux.resources.cpu.quota: write "1 100000" to cpu.max: invalid argument`
 	switch {
 	case os.Getenv(viewEnv) != "":
 		res.HugetlbLimit = []*oci.HugepageLimit{{Pagesize: "7MB", Limit: 1}}
-		want = "set limits: openat2 hugetlb.7MB.max: this kernel has no such file: "
+		want = `linux.resources.hugepageLimits[0]: write "1" to hugetlb.7MB.max: this kernel has no such file: `
 	case isType(mountpoint, unix.CGROUP2_SUPER_MAGIC):
 		res.CpuQuota, res.CpuPeriod = 1, 100000
 	default:
@@ -186,12 +186,15 @@ func TestControllerIsNotPassedOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = c.Make()
-	want := fmt.Sprintf("linux.resources.hugepageLimits: the hugetlb controller is not available in %s/inner "+
-		"(enable it in cgroup.subtree_control: %s: ", outer.paths[""], outer.paths[""])
-	if err == nil || !strings.HasPrefix(err.Error(), want) && !strings.Contains(err.Error(), "cannot enter cgroupv2") {
-		t.Errorf("got  %v\nwant %s...", err, want)
+	want := fmt.Sprintf("linux.resources.hugepageLimits: the hugetlb controller is not available in %s/inner: "+
+		"%[1]s cannot hand it on while processes live in it, such as %d: move them into a cgroup below it, or choose another linux.cgroupsPath",
+		outer.paths[""], w.pid())
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	t.Log(err)
+	if kind, err := oci.ReadFile(outer.paths[""], "cgroup.type"); err != nil || kind != "domain\n" {
+		t.Errorf("the outer cgroup has become of type %q, %v", kind, err)
+	}
 	if exists(outer.paths[""] + "/inner") {
 		t.Error("the inner cgroup is left")
 	}

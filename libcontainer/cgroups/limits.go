@@ -99,12 +99,7 @@ func resolve(r *oci.Resources, paths map[string]string) (*oci.Resources, error) 
 		if res.CpuWeight == 0 {
 			res.CpuWeight = oci.ConvertCPUSharesToCgroupV2Value(res.CpuShares)
 		}
-		lacking, err := lack(mountpoint, wants)
-		if err != nil || lacking == nil {
-			return &res, err
-		}
-		return nil, fmt.Errorf("%s: the %s controller is not available in %s (it is not in cgroup.controllers: the kernel lacks it, or a cgroup v1 hierarchy has it)",
-			lacking.member, lacking.controller, mountpoint)
+		return &res, checkRoot(wants)
 	}
 	res.Unified = nil // the v1 manager refuses even an empty one
 	for _, w := range wants {
@@ -116,63 +111,22 @@ func resolve(r *oci.Resources, paths map[string]string) (*oci.Resources, error) 
 	return &res, nil
 }
 
-// lack returns the first of the wants whose controller the v2 cgroup dir
-// does not have.
-func lack(dir string, wants []want) (*want, error) {
-	have, err := oci.ReadFile(dir, "cgroup.controllers")
+// checkRoot refuses what the root of the v2 tree does not have.
+func checkRoot(wants []want) error {
+	have, err := oci.ReadFile(mountpoint, "cgroup.controllers")
 	if err != nil {
-		return nil, fmt.Errorf("look up controllers: %w", err)
+		return fmt.Errorf("look up controllers: %w", err)
 	}
 	controllers := strings.Fields(have)
 	for _, w := range wants {
-		switch w.controller {
-		case "devices", "cgroup": // a BPF program; files that every cgroup has
+		if pseudo(w.controller) || slices.Contains(controllers, w.controller) {
 			continue
 		}
-		if !slices.Contains(controllers, w.controller) {
-			return &w, nil
+		why := "the kernel lacks it, or a cgroup v1 hierarchy has it"
+		if exists(filepath.Join(mountpoint, "cgroup.type")) {
+			why = "this is a part of the machine's tree, and what is above does not hand it on by cgroup.subtree_control"
 		}
-	}
-	return nil, nil
-}
-
-// checkControllers says which directory keeps a controller from the
-// container's v2 cgroup, once that has been made. The manager has tried to
-// switch everything on along the path and kept quiet about what failed.
-func (c *Cgroup) checkControllers() error {
-	wants, err := wanted(c.res, true)
-	if err != nil {
-		return err
-	}
-	dir := c.paths[""]
-	lacking, err := lack(dir, wants)
-	if err != nil || lacking == nil {
-		return err
-	}
-	// The root has it, so there is a lowest ancestor that has it.
-	parent := filepath.Dir(dir)
-	for parent != mountpoint {
-		if missing, err := lack(parent, []want{*lacking}); err != nil || missing == nil {
-			break
-		}
-		dir, parent = parent, filepath.Dir(parent)
-	}
-	cause := "it is not in cgroup.subtree_control"
-	if err := oci.WriteFile(parent, "cgroup.subtree_control", "+"+lacking.controller); err != nil {
-		cause = plain(err).Error()
-	}
-	return fmt.Errorf("%s: the %s controller is not available in %s (enable it in cgroup.subtree_control: %s: %s)",
-		lacking.member, lacking.controller, dir, parent, cause)
-}
-
-// checkWeights refuses the one limit that the v2 manager leaves out in
-// silence.
-func (c *Cgroup) checkWeights() error {
-	if len(c.res.BlkioWeightDevice) == 0 {
-		return nil
-	}
-	if _, err := os.Stat(filepath.Join(c.paths[""], "io.bfq.weight")); err != nil {
-		return errors.New("linux.resources.blockIO.weightDevice: cgroup v2 has no such limit without the bfq scheduler")
+		return fmt.Errorf("%s: the %s controller is not available in %s (it is not in cgroup.controllers: %s)", w.member, w.controller, mountpoint, why)
 	}
 	return nil
 }

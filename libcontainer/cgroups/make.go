@@ -8,9 +8,8 @@ import (
 	"slices"
 
 	oci "github.com/opencontainers/cgroups"
-	_ "github.com/opencontainers/cgroups/devices" // device rules: v1's files, v2's BPF program
+	_ "github.com/opencontainers/cgroups/devices" // gives v1's manager and DevicesSetV2 their rules
 	"github.com/opencontainers/cgroups/fs"
-	"github.com/opencontainers/cgroups/fs2"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,6 +21,9 @@ const tries = 100
 // there. When it fails it removes what it has made, and Destroy has nothing
 // left to do.
 func (c *Cgroup) Make() error {
+	if err := c.checkPlace(); err != nil {
+		return err
+	}
 	made, err := c.makeDirs()
 	if err == nil {
 		err = c.configure()
@@ -29,12 +31,33 @@ func (c *Cgroup) Make() error {
 	if err == nil {
 		return nil
 	}
+	if c.delegate != "" {
+		_ = c.Destroy() // with what is below it
+	}
 	for _, dir := range slices.Backward(made) {
 		// A parent that another container has settled in meanwhile stays.
 		_ = unix.Rmdir(dir)
 	}
 	c.paths = nil
 	return err
+}
+
+// checkPlace refuses what can be known before there is a directory: a place
+// on cgroup v2 that nobody can live in, or that a controller does not get to.
+func (c *Cgroup) checkPlace() error {
+	if !c.unified() {
+		return nil
+	}
+	if err := c.checkType(); err != nil {
+		return err
+	}
+	if err := checkLeaf(c.paths[""]); err != nil {
+		return err
+	}
+	if err := handOnTo(c.paths[""]); err != nil {
+		return err
+	}
+	return c.checkControllers()
 }
 
 // makeDirs creates every directory before anything is written, for a parent
@@ -103,37 +126,67 @@ func checkEmpty(dir string) error {
 	return nil
 }
 
-// configure hands the directories over to the manager of their version.
+// configure sets the limits, and the rules for devices.
 func (c *Cgroup) configure() error {
-	if len(c.paths) == 0 {
+	switch {
+	case len(c.paths) == 0:
 		return nil
+	case c.unified():
+		return c.configureV2()
 	}
 	cg := &oci.Cgroup{Path: "/", Resources: c.res} // the manager is given the paths: this one is not used
-	if !c.unified() {
-		m, err := fs.NewManager(cg, c.Paths())
-		if err != nil {
-			return err
-		}
-		if err := m.Apply(-1); err != nil {
-			return fmt.Errorf("prepare cgroup: %w", plain(err))
-		}
-		if err := m.Set(c.res); err != nil {
-			return fmt.Errorf("set limits: %w", plain(err))
-		}
-		return nil
-	}
-	m, err := fs2.NewManager(cg, c.paths[""])
+	m, err := fs.NewManager(cg, c.Paths())
 	if err != nil {
 		return err
 	}
 	if err := m.Apply(-1); err != nil {
 		return fmt.Errorf("prepare cgroup: %w", plain(err))
 	}
-	if err := errors.Join(c.checkControllers(), c.checkWeights()); err != nil {
-		return err
-	}
 	if err := m.Set(c.res); err != nil {
 		return fmt.Errorf("set limits: %w", plain(err))
+	}
+	return nil
+}
+
+func (c *Cgroup) configureV2() error {
+	if err := handOnTo(c.paths[""]); err != nil {
+		return err
+	}
+	if err := c.checkControllers(); err != nil {
+		return err
+	}
+	list, err := settings(c.res, c.paths[""])
+	if err != nil {
+		return err
+	}
+	if err := c.write(list); err != nil {
+		return err
+	}
+	if err := c.setDevices(c.res); err != nil {
+		return err
+	}
+	return c.makeHome()
+}
+
+// setDevices loads the rules for devices as a BPF program of the v2 cgroup,
+// in the place of the one that was there: there is no moment without either
+// (BPF_F_REPLACE).
+func (c *Cgroup) setDevices(res *oci.Resources) error {
+	if res.SkipDevices {
+		return nil
+	}
+	// The library lifts the limit of locked memory, which no kernel that mocker
+	// runs on needs, and the container would inherit it.
+	var locked unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &locked); err != nil {
+		return fmt.Errorf("look up RLIMIT_MEMLOCK: %w", err)
+	}
+	err := oci.DevicesSetV2(c.paths[""], res)
+	if left := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &locked); left != nil {
+		err = errors.Join(err, fmt.Errorf("restore RLIMIT_MEMLOCK: %w", left))
+	}
+	if err != nil {
+		return fmt.Errorf("linux.resources.devices: load the rules into %s: %w", c.paths[""], err)
 	}
 	return nil
 }

@@ -3,9 +3,13 @@ package cgroups
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	oci "github.com/opencontainers/cgroups"
@@ -33,14 +37,48 @@ func (c *Cgroup) Procs() ([]int, error) {
 	return slices.Sorted(maps.Keys(pids)), nil
 }
 
-// pidsBelow has none for a cgroup that does not exist. Processes of a pid
-// namespace that cannot be seen from here read as 0 and are left out.
+// pidsBelow lists the processes in dir and below it. It has none for a cgroup
+// that does not exist.
+// Processes of a pid namespace that cannot be seen from here read as 0 and are
+// left out.
 func pidsBelow(dir string) ([]int, error) {
-	pids, err := oci.GetAllPids(dir)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+	var pids []int
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return gone(err)
+		}
+		list, err := pidsIn(path)
+		pids = append(pids, list...)
+		return gone(err)
+	})
+	return slices.DeleteFunc(pids, func(pid int) bool { return pid == 0 }), err
+}
+
+// pidsIn lists the processes in dir itself. A threaded cgroup has threads
+// alone; their processes are listed where the threaded subtree begins
+// (cgroups(7), "Thread mode"). The library would list the threads.
+func pidsIn(dir string) ([]int, error) {
+	text, err := oci.ReadFile(dir, oci.CgroupProcesses)
+	if errors.Is(err, unix.EOPNOTSUPP) {
 		return nil, nil
 	}
-	return slices.DeleteFunc(pids, func(pid int) bool { return pid == 0 }), err
+	var pids []int
+	for word := range strings.FieldsSeq(text) {
+		pid, bad := strconv.Atoi(word)
+		if bad != nil {
+			return nil, fmt.Errorf("read %s: %w", oci.CgroupProcesses, bad)
+		}
+		pids = append(pids, pid)
+	}
+	return pids, err
+}
+
+// gone is nil for an error that a cgroup gives once it has been removed.
+func gone(err error) error {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
 }
 
 // KillAll sends a signal to every process of the cgroup. SIGKILL it repeats

@@ -15,6 +15,9 @@ import (
 // dir "" is all of them. Nobody has asked for it unless there is a limit that
 // needs it: then the error names that.
 func (c *Cgroup) forgo(dir string, why error, asked *oci.Resources) error {
+	if c.delegate != "" {
+		return fmt.Errorf("annotations.run.oci.delegate-cgroup: an ordinary user can have it only in a cgroup that was delegated: %w", why)
+	}
 	wants, err := wanted(asked, c.unified())
 	if err != nil {
 		return err

@@ -77,11 +77,6 @@ func place(t *testing.T) (parent, path string) {
 	return parent, "/" + parent + "/c"
 }
 
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
 func open(t *testing.T, res *oci.Resources) *Cgroup {
 	t.Helper()
 	parent, path := place(t)

@@ -6,39 +6,93 @@ import (
 	"maps"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	oci "github.com/opencontainers/cgroups"
+	devices "github.com/opencontainers/cgroups/devices/config"
 	"github.com/opencontainers/cgroups/fs"
-	"github.com/opencontainers/cgroups/fs2"
 )
 
 // Update sets the limits that are given in addition to old ones, and returns
-// all of them, and what takes the change back. Device rules stay as they are.
-// The error says what was wrong, and the limits are the old ones again.
-func (c *Cgroup) Update(old, given *oci.Resources) (all *oci.Resources, undo func() error, err error) {
+// all of them, and what takes the change back. Rules for devices, if any are
+// given, take the place of all that came from config.json; always are those
+// that hold besides. The error says what was wrong, and the limits are the old
+// ones again.
+func (c *Cgroup) Update(old, given *oci.Resources, always []*devices.Rule) (all *oci.Resources, undo func() error, err error) {
 	all, err = overlay(old, given)
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.res, err = resolve(together(given, all), c.paths); err != nil {
+	if c.res, err = resolve(withRules(together(given, all), always), c.paths); err != nil {
 		return nil, nil, err
 	}
 	if c.unified() {
-		if err := errors.Join(c.checkControllers(), c.checkWeights()); err != nil {
-			return nil, nil, err
-		}
+		undo, err = c.updateV2(withRules(old, always))
+	} else {
+		undo, err = c.updateV1(withRules(old, always))
 	}
-	before := c.scalars()
-	undo = func() error { return c.restore(old, before) }
-	if err := c.set(c.res); err != nil {
-		err = fmt.Errorf("set limits: %w", plain(err))
-		if left := undo(); left != nil {
-			err = fmt.Errorf("%w (and when setting the old ones again: %w)", err, left)
-		}
+	if err != nil {
 		return nil, nil, err
 	}
 	return all, undo, nil
+}
+
+// withRules adds rules for devices to those that there are, unless they are
+// not to be set.
+func withRules(r *oci.Resources, always []*devices.Rule) *oci.Resources {
+	if r.SkipDevices || len(always) == 0 {
+		return r
+	}
+	res := *r
+	res.Devices = slices.Concat(r.Devices, always)
+	return &res
+}
+
+func (c *Cgroup) updateV1(old *oci.Resources) (undo func() error, err error) {
+	before := c.scalars()
+	undo = func() error { return c.restore(old, before) }
+	if err := c.set(c.res); err != nil {
+		return nil, andBack(fmt.Errorf("set limits: %w", plain(err)), undo)
+	}
+	return undo, nil
+}
+
+// andBack takes back what has been done before an error.
+func andBack(err error, undo func() error) error {
+	if left := undo(); left != nil {
+		err = fmt.Errorf("%w (and when setting the old ones again: %w)", err, left)
+	}
+	return err
+}
+
+func (c *Cgroup) updateV2(old *oci.Resources) (undo func() error, err error) {
+	// A controller that nobody had asked for may not have got down to here.
+	if err := handOnTo(c.paths[""]); err != nil {
+		return nil, err
+	}
+	if err := c.checkControllers(); err != nil {
+		return nil, err
+	}
+	list, err := settings(c.res, c.paths[""])
+	if err != nil {
+		return nil, err
+	}
+	before := c.snapshot(list)
+	undo = func() error {
+		if c.res.SkipDevices {
+			return c.putBack(before)
+		}
+		return errors.Join(c.putBack(before), c.setDevices(old))
+	}
+	err = c.write(list)
+	if err == nil {
+		err = c.setDevices(c.res)
+	}
+	if err != nil {
+		return nil, andBack(err, undo)
+	}
+	return undo, nil
 }
 
 // overlay lays the limits that are given over old ones.
@@ -50,7 +104,6 @@ func overlay(old, given *oci.Resources) (*oci.Resources, error) {
 			to.Field(i).Set(from.Field(i))
 		}
 	}
-	all.SkipDevices = true
 	all.Unified = maps.Clone(old.Unified)
 	for file, value := range given.Unified {
 		if all.Unified == nil {
@@ -75,7 +128,6 @@ func overlay(old, given *oci.Resources) (*oci.Resources, error) {
 // behind our back, or made it idle, shall not be told of the old one.
 func together(given, all *oci.Resources) *oci.Resources {
 	set := *given
-	set.SkipDevices = true
 	if given.Memory != 0 || given.MemorySwap != 0 {
 		set.Memory, set.MemorySwap, set.MemoryCheckBeforeUpdate = all.Memory, all.MemorySwap, all.MemoryCheckBeforeUpdate
 	}
@@ -95,17 +147,10 @@ func together(given, all *oci.Resources) *oci.Resources {
 // gives it the default weight.
 func wakes(r *oci.Resources) bool { return r.CPUIdle != nil && *r.CPUIdle == 0 }
 
-// set lets the manager write limits.
+// set lets the manager of v1 write limits.
 func (c *Cgroup) set(res *oci.Resources) error {
 	copied := *res // the manager changes what it is given
-	cg := &oci.Cgroup{Path: "/", Resources: &copied}
-	var m oci.Manager
-	var err error
-	if c.unified() {
-		m, err = fs2.NewManager(cg, c.paths[""])
-	} else {
-		m, err = fs.NewManager(cg, c.Paths())
-	}
+	m, err := fs.NewManager(&oci.Cgroup{Path: "/", Resources: &copied}, c.Paths())
 	if err == nil && wakes(res) {
 		// An idle cgroup takes no weight, and the manager writes that first.
 		err = m.Set(&oci.Resources{SkipDevices: true, CPUIdle: res.CPUIdle})
@@ -116,16 +161,14 @@ func (c *Cgroup) set(res *oci.Resources) error {
 	return m.Set(&copied)
 }
 
-// scalarFiles are the files that hold one limit, of both versions, as
-// patterns.
+// scalarFiles are the files of v1 that hold one limit, as patterns.
 func scalarFiles() []string {
 	return []string{
 		"memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.soft_limit_in_bytes", "memory.swappiness",
-		"memory.max", "memory.swap.max", "memory.low",
 		"cpu.shares", "cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.cfs_burst_us", "cpu.idle",
-		"cpu.rt_period_us", "cpu.rt_runtime_us", "cpu.max", "cpu.max.burst", "cpu.weight",
-		"cpuset.cpus", "cpuset.mems", "pids.max", "blkio.weight", "blkio.bfq.weight", "io.weight", "io.bfq.weight",
-		"hugetlb.*.limit_in_bytes", "hugetlb.*.max", "net_cls.classid",
+		"cpu.rt_period_us", "cpu.rt_runtime_us",
+		"cpuset.cpus", "cpuset.mems", "pids.max", "blkio.weight", "blkio.bfq.weight",
+		"hugetlb.*.limit_in_bytes", "net_cls.classid",
 	}
 }
 
@@ -133,12 +176,8 @@ func scalarFiles() []string {
 // cannot be read cannot have been changed either.
 func (c *Cgroup) scalars() map[string]string {
 	values := make(map[string]string)
-	patterns := scalarFiles()
-	for file := range c.res.Unified {
-		patterns = append(patterns, file)
-	}
 	for _, dir := range c.dirs() {
-		for _, pattern := range patterns {
+		for _, pattern := range scalarFiles() {
 			files, _ := filepath.Glob(filepath.Join(dir, pattern))
 			for _, file := range files {
 				text, err := oci.ReadFile(dir, filepath.Base(file))
@@ -155,7 +194,7 @@ func (c *Cgroup) scalars() map[string]string {
 // they were.
 func (c *Cgroup) restore(old *oci.Resources, values map[string]string) error {
 	res, err := resolve(&oci.Resources{
-		SkipDevices: true, BlkioWeightDevice: old.BlkioWeightDevice,
+		SkipDevices: c.res.SkipDevices, Devices: old.Devices, BlkioWeightDevice: old.BlkioWeightDevice,
 		BlkioThrottleReadBpsDevice: old.BlkioThrottleReadBpsDevice, BlkioThrottleWriteBpsDevice: old.BlkioThrottleWriteBpsDevice,
 		BlkioThrottleReadIOPSDevice: old.BlkioThrottleReadIOPSDevice, BlkioThrottleWriteIOPSDevice: old.BlkioThrottleWriteIOPSDevice,
 		NetPrioIfpriomap: old.NetPrioIfpriomap, Rdma: old.Rdma,

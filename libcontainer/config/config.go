@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/cgroups"
+	devices "github.com/opencontainers/cgroups/devices/config"
 )
 
 // Config is everything libcontainer needs to know to create a container.
@@ -150,7 +151,9 @@ type Device struct {
 // Cgroup says where the container's cgroup is and what its limits are.
 type Cgroup struct {
 	Path      string             // linux.cgroupsPath; absolute from the root of each hierarchy, relative to mocker's own cgroup; "" : /mocker/<id>
-	Resources *cgroups.Resources // never nil
+	Resources *cgroups.Resources // never nil; its rules for devices are those of linux.resources.devices
+	Always    []*devices.Rule    // what every container may do with devices, after those rules
+	Delegate  string             // sub cgroup for the processes, which is the container's; "": they live in the cgroup itself
 }
 
 // Process is the container's first process.
@@ -168,6 +171,7 @@ type Process struct {
 	Caps        Capabilities
 	Rlimits     []Rlimit
 	NoNewPrivs  bool
+	Seccomp     *Seccomp // nil: no filter
 	OOMScoreAdj *int
 	Labels      Labels
 	Scheduler   *Scheduler  // nil: inherited

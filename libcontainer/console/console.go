@@ -43,12 +43,33 @@ func Pass(what, socket, text string, fd int) error {
 	if err = unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err == nil {
 		err = connect(s, socket)
 	}
+	if errors.Is(err, unix.EAGAIN) {
+		err = fmt.Errorf("nobody has accepted it within %v", sendTimeout)
+	}
 	if err != nil {
 		return fmt.Errorf("connect to %s %s: %w", what, socket, err)
 	}
-	rights := unix.UnixRights(fd)
-	if err := retry(func() error { return unix.Sendmsg(s, []byte(text), rights, nil, unix.MSG_NOSIGNAL) }); err != nil {
+	err = send(s, []byte(text), unix.UnixRights(fd))
+	if errors.Is(err, unix.EAGAIN) {
+		err = fmt.Errorf("nobody has read it within %v", sendTimeout)
+	}
+	if err != nil {
 		return fmt.Errorf("send a descriptor to %s %s: %w", what, socket, err)
+	}
+	return nil
+}
+
+// send sends all of a text, and descriptors with its beginning.
+func send(s int, text, rights []byte) error {
+	for sent := 0; sent < len(text); rights = nil {
+		err := retry(func() error {
+			n, err := unix.SendmsgN(s, text[sent:], rights, nil, unix.MSG_NOSIGNAL)
+			sent += max(n, 0)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

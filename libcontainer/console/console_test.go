@@ -175,3 +175,29 @@ func TestSize(t *testing.T) {
 		t.Errorf("of a pipe: got %v", err)
 	}
 }
+
+// TestSendMuch: more than a socket holds comes as a whole, with one file.
+func TestSendMuch(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	listener := listen(t, socket)
+	much := []byte(strings.Repeat("0123456789", 1<<17))
+	read := make(chan string)
+	go func() {
+		conn, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC)
+		if err != nil {
+			read <- err.Error()
+			return
+		}
+		f := os.NewFile(uintptr(conn), "connection")
+		defer f.Close()
+		var got strings.Builder
+		_, _ = f.WriteTo(&got)
+		read <- got.String()
+	}()
+	if err := Pass("agent", socket, string(much), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-read; got != string(much) {
+		t.Errorf("%d bytes came, want %d", len(got), len(much))
+	}
+}

@@ -34,11 +34,16 @@ type Child struct {
 	PID   int // as the parent sees it
 	Pidfd int // close-on-exec; valid until Close
 
+	// Listened says that somebody has the listener of the child's filter, and
+	// answers the calls that it asks about.
+	Listened bool
+
 	region      *region
 	parent      int      // pidfd of this process, or the reading end of pipe
 	pipe        *os.File // the writing end, which closes with this process; nil: see parent
 	stack       uintptr  // an address in the child's stack
 	dead        error    // why no further call can be made
+	filter      *Filter  // that its calls run under; nil: none
 	fixedGroups bool     // see FixedGroups
 	reaped      bool
 	closed      bool // the region is unmapped; only its address is left
@@ -97,6 +102,8 @@ func birthError(b Birth, errno unix.Errno) error {
 		return fmt.Errorf("clone3: %w: mocker needs Linux 5.14 or newer, and a sandbox that lets clone3 through", errno)
 	case (errno == unix.EACCES || errno == unix.EBUSY) && b.CgroupFD >= 0:
 		return fmt.Errorf("clone3 into the cgroup: %w", errno)
+	case errno == unix.EAGAIN && b.CgroupFD >= 0:
+		return fmt.Errorf("clone3 into the cgroup: %w: a limit of processes is reached (pids.max of the cgroup or of one above, or RLIMIT_NPROC)", errno)
 	case errno == unix.EPERM:
 		return fmt.Errorf("clone3 with new namespaces (flags %#x): %w: it takes CAP_SYS_ADMIN, or a user namespace", b.Namespaces, errno)
 	case errno == unix.ENOSPC || errno == unix.EUSERS:

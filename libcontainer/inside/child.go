@@ -45,7 +45,7 @@ func fork(r *region) (pid uintptr, stack uintptr, errno syscall.Errno) {
 // the other, tell the parent. It ends with the execve of the last program,
 // or when the parent is gone.
 //
-// A slot is read into locals before its call: clone3 hands over to a copy,
+// A slot is read into locals before its call: a clone hands over to a copy,
 // which shares the region, and the one that gets a pid back must leave
 // without touching it.
 //
@@ -97,7 +97,7 @@ func loop(r *region) {
 				}
 			}
 			ret, _, errno := syscall.RawSyscall6(nr, a0, a1, a2, a3, a4, a5)
-			if nr == sysClone3 && errno == 0 && ret != 0 {
+			if (nr == sysClone3 || nr == syscall.SYS_CLONE) && errno == 0 && ret != 0 {
 				syscall.RawSyscall(sysExitGroup, 0, 0, 0)
 			}
 			s.ret, s.errno = ret, uintptr(errno)

@@ -75,12 +75,6 @@ func (p *Program) AddPoll(a, b int) {
 	p.Add("ppoll", "", unix.SYS_PPOLL, bytesOf(&fds), 2, nil, nil, 0)
 }
 
-// AddWriteFailure appends, in an epilogue, a write of the Failure that led to
-// it.
-func (p *Program) AddWriteFailure(fd int) {
-	p.Add("write", "failure", unix.SYS_WRITE, fd, unsafe.Pointer(&p.in.region.failed), FailureSize)
-}
-
 // FailureSize is the length of what AddWriteFailure writes.
 const FailureSize = int(unsafe.Sizeof(failure{}))
 

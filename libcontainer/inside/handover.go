@@ -50,7 +50,7 @@ func (in *Child) MoveIn(before, after func(*Program)) error {
 	p := in.NewProgram()
 	in.region.tid = 0
 	before(p)
-	p.addClone("move into the pid namespace", 0)
+	p.addOldClone("into the pid namespace", 0)
 	after(p)
 	if err := p.forget(); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (in *Child) WatchPipe() error {
 
 // runCopy has the child execute a program in which it hands over to a copy.
 func (in *Child) runCopy(p *Program) error {
-	if err := p.Post(); err != nil {
+	if err := p.post(true); err != nil {
 		return err
 	}
 	if err := in.awaitCopy(p); err != nil {
@@ -118,14 +118,27 @@ func (p *Program) addClone(name string, flags uintptr) {
 	p.Add(name, fmt.Sprintf("clone3 %#x", flags), sysClone3, unsafe.Pointer(&r.clone), unsafe.Sizeof(r.clone))
 }
 
+// addOldClone is addClone by clone(2): where a seccomp filter is loaded
+// already, it allows that one and not clone3, whose flags it cannot see.
+func (p *Program) addOldClone(name string, flags uintptr) {
+	if p.in.dead != nil {
+		p.fail(p.in.dead)
+		return
+	}
+	p.Add("clone", name, unix.SYS_CLONE, flags|unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID, nil, unsafe.Pointer(&p.in.region.tid))
+}
+
 // awaitCopy waits for the end of a program in which the child hands over to a
 // copy: the child's own end is part of it.
 func (in *Child) awaitCopy(p *Program) error {
-	r := in.region
+	r, begin := in.region, in.clock()
 	for {
 		done := atomic.LoadUint32(&r.finished)
 		if done == r.posted {
 			break
+		}
+		if tooLong(begin) {
+			return p.died(errUnanswered)
 		}
 		in.sleep(done)
 		pid := int(atomic.LoadInt32(&r.tid))
@@ -158,14 +171,18 @@ func gone(pid int) bool {
 // this process, and the failure that is read back once is checked to be a
 // call of this program.
 //
-// meet, if it is not nil, is called with the pid of the copy, which has to
-// wait for it: see AddTurnstile.
+// meet, if it is not nil, is called with the pid of the copy. Either the copy
+// waits for it (see AddTurnstile), or it may be called when the copy has
+// already executed its program. An error of it ends the copy.
 func (in *Child) Become(before, after func(*Program), meet func(pid int) error) (pid int, err error) {
 	p := in.NewProgram()
 	in.region.tid = 0
 	before(p)
 	first := len(p.calls)
-	p.addClone("join", unix.CLONE_VFORK)
+	p.addOldClone("join", unix.CLONE_VFORK)
+	if meet != nil && in.filter.asks() {
+		p.listened = len(p.calls)
+	}
 	after(p)
 	p.Epilogue()
 	p.Add("exit_group", "", unix.SYS_EXIT_GROUP, 255)
@@ -197,23 +214,34 @@ func (in *Child) Become(before, after func(*Program), meet func(pid int) error) 
 	return 0, fmt.Errorf("the process that joins the container %w", howEnded(status))
 }
 
-// meetCopy waits until there is a copy, and does something with it.
+// meetCopy waits until there is a copy, and does something with it. Where
+// somebody else may answer calls of the copy, it waits for the copy to get on.
 func (in *Child) meetCopy(do func(pid int) error) error {
 	if do == nil {
 		return nil
 	}
-	for {
+	begin, met := in.clock(), false
+	for wait := time.Duration(0); !in.ended(wait); wait = min(wait+time.Millisecond, lookAfter) {
+		if tooLong(begin) {
+			return errUnanswered
+		}
 		pid := int(atomic.LoadInt32(&in.region.tid))
-		if pid != 0 {
-			if err := ownChild(pid); err != nil {
-				return err
-			}
-			return do(pid)
+		if met || pid == 0 {
+			continue
 		}
-		if in.ended(time.Millisecond) {
-			return nil // Become says why
+		if err := ownChild(pid); err != nil {
+			return err
 		}
+		if err := do(pid); err != nil || begin.IsZero() {
+			return err
+		}
+		met = true
 	}
+	// What is wrong, if something is, Become says.
+	if pid := int(atomic.LoadInt32(&in.region.tid)); !met && pid != 0 && in.region.failed.slot == 0 && ownChild(pid) == nil {
+		return do(pid)
+	}
+	return nil
 }
 
 // AddTurnstile appends the calls by which a copy waits for a byte from its

@@ -22,6 +22,11 @@ type Program struct {
 	err   error
 
 	epilogue int // index of the first call of the epilogue; 0: none
+
+	filter   *Filter // loaded by the program; nil: none
+	filtered int     // index of the first call that runs under it
+	passed   bool    // the filter has been found to let the program through
+	listened int     // index from which somebody has the listener of the filter; 0: see Child.Listened
 }
 
 type call struct {
@@ -158,13 +163,16 @@ func (p *Program) room(n, align int) uintptr {
 // Run has the child execute the program and waits for its end. The error
 // names the call that failed and its object, and wraps its errno.
 func (p *Program) Run() error {
-	if err := p.Post(); err != nil {
+	if err := p.post(true); err != nil {
 		return err
 	}
 	in := p.in
 	if err := in.await(); err != nil {
 		in.dead = p.died(err)
 		return in.dead
+	}
+	if p.filter != nil {
+		in.filter = p.filter
 	}
 	return p.failure()
 }
@@ -178,15 +186,29 @@ func (p *Program) failure() error {
 	return callError(p.calls[(f.slot-1)&slotMask], unix.Errno(f.errno))
 }
 
-// Post hands the program over and does not wait: for a last program, which
-// never ends.
-func (p *Program) Post() error {
-	in := p.in
-	if in.dead != nil {
-		return in.dead
+// Check finds what would keep Post from handing over the program.
+func (p *Program) Check() error { return p.check(false) }
+
+func (p *Program) check(answered bool) error {
+	if p.in.dead != nil {
+		return p.in.dead
 	}
 	if p.err != nil {
 		return p.err
+	}
+	return p.checkFilter(answered)
+}
+
+// Post hands the program over and does not wait: for a last program, which
+// never ends.
+func (p *Program) Post() error { return p.post(false) }
+
+// post hands the program over. answered says that the child is to tell of its
+// end, and to go on.
+func (p *Program) post(answered bool) error {
+	in := p.in
+	if err := p.check(answered); err != nil {
+		return err
 	}
 	r := in.region
 	r.failed = failure{}
@@ -220,10 +242,14 @@ func (in *Child) await() error {
 			return nil
 		}
 	}
+	begin := in.clock()
 	for {
 		done := atomic.LoadUint32(&r.finished)
 		if done == r.posted {
 			return nil
+		}
+		if tooLong(begin) {
+			return errUnanswered
 		}
 		if in.sleep(done) && in.ended(0) {
 			if atomic.LoadUint32(&r.finished) == r.posted {

@@ -37,6 +37,10 @@ type Last struct {
 	Nofile    [2]uint64
 	Inhabited bool // the pid namespace is joined: others live there
 	Open      bool // dumpable while it waits: hooks and exec of an ordinary user may join it
+
+	// Of Process.Seccomp; neither is needed without it.
+	Judge func(nr uintptr, args [6]uintptr) uint32 // what the filter answers to a call: SECCOMP_RET_*
+	Pass  func(pid int, listener *os.File) error   // gives the listener for a process to who is to have it
 }
 
 // Arm makes the child ready for the rest of its life, which happens without
@@ -61,15 +65,13 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := letGo(in, last, []int{signals, last.Gate.Start, last.Gate.Started}); err != nil {
-		return nil, err
+	keep := []int{signals, last.Gate.Start, last.Gate.Started}
+	if last.filtersEarly() {
+		err = filterEarly(in, last, keep)
+	} else {
+		err = letGo(in, last, keep)
 	}
-	if last.Inhabited {
-		if err := moveIn(in, last); err != nil {
-			return nil, err
-		}
-	}
-	if err := setRlimits(in.PID, last); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if err := schedule(in.PID, last.Process); err != nil {
@@ -81,7 +83,7 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 	}
 	waitForStart(p, in, last, signals)
 	if last.Process != nil {
-		if !last.Inhabited {
+		if !last.Inhabited && !last.filtersEarly() {
 			becomeUser(p, in, last.Process)
 		}
 		execute(p, last)
@@ -89,37 +91,66 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 	p.Epilogue()
 	p.AddWriteFailure(last.Gate.Started)
 	p.Add("exit_group", "", unix.SYS_EXIT_GROUP, 255)
-	return p, nil
+	return p, p.Check()
 }
 
 // moveIn takes the child into the pid namespace that it joins.
 func moveIn(in *inside.Child, last Last) error {
 	return in.MoveIn(func(p *inside.Program) {
-		if last.Process != nil {
+		if last.Process != nil && !last.filtersEarly() {
 			becomeUser(p, in, last.Process)
 		}
 	}, func(p *inside.Program) {
-		p.Add("setsid", "", unix.SYS_SETSID)
-		if last.Terminal != nil {
-			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
+		startSession(p, last, nil)
+		if last.Process != nil {
+			limitProcesses(p, last.Process.Rlimits)
 		}
 	})
 }
 
-// letGo takes the child away from its parent: its memory, its fds but those
-// to keep, its death signal. The pidfd of the parent stays open as long as
-// the parent could still fail to hand over the second program.
+// letGo takes the child away from its parent: its memory, its death signal,
+// its fds but those to keep. The pidfd of the parent stays open as long as the
+// parent could still fail to hand over the second program.
 func letGo(in *inside.Child, last Last, keep []int) error {
 	p := in.NewProgram()
+	if err := forgetParent(p, last); err != nil {
+		return err
+	}
+	takeFiles(p, last, append(keep, in.ParentFD()))
+	if err := p.Run(); err != nil {
+		return err
+	}
+	// Before it is of another user, whose limits only CAP_SYS_RESOURCE can set.
+	if err := setRlimits(in.PID, last); err != nil || !last.Inhabited {
+		return err
+	}
+	return moveIn(in, last)
+}
+
+// forgetParent is the part of letGo that is not about fds.
+func forgetParent(p *inside.Program, last Last) error {
 	if err := p.DropMemory(); err != nil {
 		return err
 	}
-	p.Add("unshare", "CLONE_FILES", unix.SYS_UNSHARE, unix.CLONE_FILES)
+	// The end of a session's leader would hang it up.
+	if last.Terminal != nil && !last.Joins && !last.Inhabited {
+		p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, int(last.Terminal.Fd()), unix.TIOCSCTTY, 0)
+	}
+	for sig := 1; sig <= 64; sig++ {
+		p.Add("rt_sigaction", fmt.Sprint(sig), unix.SYS_RT_SIGACTION, sig, make([]byte, sizeofSigaction), nil, 8)
+		p.Accept(unix.EINVAL) // KILL and STOP
+	}
+	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, 0)
+	return nil
+}
+
+// takeFiles gives the child a table of fds of its own, with its standard
+// streams and those to keep. The table is unshared by close_range(2), and not
+// by unshare(2), which the seccomp filters of engines deny.
+func takeFiles(p *inside.Program, last Last, keep []int) {
+	end := uint64(^uint32(0))
+	p.Add("close_range", "CLOSE_RANGE_UNSHARE", unix.SYS_CLOSE_RANGE, end, end, unix.CLOSE_RANGE_UNSHARE)
 	if last.Terminal != nil {
-		tty := int(last.Terminal.Fd())
-		if !last.Joins && !last.Inhabited { // the end of a session's leader would hang it up
-			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, tty, unix.TIOCSCTTY, 0)
-		}
 		last.Stdio = [3]*os.File{last.Terminal, last.Terminal, last.Terminal}
 	}
 	for fd, f := range last.Stdio {
@@ -127,13 +158,7 @@ func letGo(in *inside.Child, last Last, keep []int) error {
 			p.Add("dup3", f.Name(), unix.SYS_DUP3, int(f.Fd()), fd, 0)
 		}
 	}
-	closeOthers(p, 3+last.Preserve, append(keep, in.ParentFD()))
-	for sig := 1; sig <= 64; sig++ {
-		p.Add("rt_sigaction", fmt.Sprint(sig), unix.SYS_RT_SIGACTION, sig, make([]byte, sizeofSigaction), nil, 8)
-		p.Accept(unix.EINVAL) // KILL and STOP
-	}
-	p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, 0)
-	return p.Run()
+	closeOthers(p, 3+last.Preserve, keep)
 }
 
 // sizeofSigaction is the size of the kernel's struct sigaction with a mask of
@@ -175,7 +200,8 @@ func waitForStart(p *inside.Program, in *inside.Child, last Last, signals int) {
 	p.Add("close", "signals", unix.SYS_CLOSE, signals)
 }
 
-// becomeUser takes on the final credentials. Order: the bounding set and the
+// becomeUser takes on the final credentials, but for a capability that is
+// needed to load the seccomp filter: see loadFilter. Order: the bounding set and the
 // groups while there are capabilities to change them; the ids with
 // PR_SET_KEEPCAPS, or the capabilities would be gone; then the sets.
 func becomeUser(p *inside.Program, in *inside.Child, proc *config.Process) {
@@ -193,7 +219,9 @@ func becomeUser(p *inside.Program, in *inside.Child, proc *config.Process) {
 	p.Add("setresgid", fmt.Sprint(proc.GID), unix.SYS_SETRESGID, int(proc.GID), int(proc.GID), int(proc.GID))
 	p.Add("setresuid", fmt.Sprint(proc.UID), unix.SYS_SETRESUID, int(proc.UID), int(proc.UID), int(proc.UID))
 	p.Add("prctl", "PR_SET_KEEPCAPS", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 0)
-	p.AddCapset(inside.Caps{Effective: proc.Caps.Effective, Permitted: proc.Caps.Permitted, Inheritable: proc.Caps.Inheritable})
+	caps, loader := finalCaps(proc), filterCap(proc)
+	caps.Effective, caps.Permitted = caps.Effective|loader, caps.Permitted|loader
+	p.AddCapset(caps)
 	p.Add("prctl", "PR_CAP_AMBIENT_CLEAR_ALL", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL)
 	for c := 0; c < 64; c++ {
 		if proc.Caps.Ambient>>c&1 == 1 {
@@ -211,7 +239,14 @@ func execute(p *inside.Program, last Last) {
 	p.Add("close_range", "close-on-exec", unix.SYS_CLOSE_RANGE, 3+last.Preserve, uint64(^uint32(0)), unix.CLOSE_RANGE_CLOEXEC)
 	p.Add("write", "started", unix.SYS_WRITE, last.Gate.Started, []byte{Marker}, 1)
 	p.Add("rt_sigprocmask", "none", unix.SYS_RT_SIGPROCMASK, sigSetmask, make([]byte, 8), nil, 8)
+	if !last.filtersEarly() {
+		loadFilter(p, last)
+	}
 	p.Add("exec", last.Path, unix.SYS_EXECVE, last.Path, last.Process.Args, last.Env)
+}
+
+func finalCaps(proc *config.Process) inside.Caps {
+	return inside.Caps{Effective: proc.Caps.Effective, Permitted: proc.Caps.Permitted, Inheritable: proc.Caps.Inheritable}
 }
 
 const sigSetmask = 2 // SIG_SETMASK
@@ -225,8 +260,8 @@ func setRlimits(pid int, last Last) error {
 	}
 	for _, r := range last.Process.Rlimits {
 		nofile = nofile || r.Resource == unix.RLIMIT_NOFILE
-		if last.Joins && r.Resource == unix.RLIMIT_NPROC {
-			continue // see Join
+		if (last.Joins || last.Inhabited) && r.Resource == unix.RLIMIT_NPROC {
+			continue // see limitProcesses
 		}
 		if err := setRlimit(pid, r); err != nil {
 			return err

@@ -28,10 +28,10 @@ func Join(in *inside.Child, last Last) (pid int, err error) {
 		}
 		defer t.close()
 	}
-	if err := letGo(in, last, t.keep); err != nil {
-		return 0, err
+	if last.filtersEarly() {
+		return joinFiltered(in, last, t)
 	}
-	if err := setRlimits(in.PID, last); err != nil {
+	if err := letGo(in, last, t.keep); err != nil {
 		return 0, err
 	}
 	if t.meet == nil {
@@ -42,24 +42,36 @@ func Join(in *inside.Child, last Last) (pid int, err error) {
 	pid, err = in.Become(func(p *inside.Program) {
 		p.Add("close", "pidfd of mocker", unix.SYS_CLOSE, in.ParentFD())
 		becomeUser(p, in, last.Process)
-		// A change of ids makes it what fs.suid_dumpable says.
-		p.Add("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+		hide(p)
 	}, func(p *inside.Program) {
-		p.Add("setsid", "", unix.SYS_SETSID)
-		if last.Terminal != nil {
-			p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
-		}
-		for _, fd := range t.keep {
-			p.AddTurnstile(fd)
-		}
-		if last.Mortal {
-			p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
-		}
+		startSession(p, last, t.keep)
 		limitProcesses(p, last.Process.Rlimits)
 		p.Add("rt_sigprocmask", "none", unix.SYS_RT_SIGPROCMASK, sigSetmask, make([]byte, 8), nil, 8)
+		loadFilter(p, last)
 		p.Add("exec", last.Path, unix.SYS_EXECVE, last.Path, last.Process.Args, last.Env)
 	}, t.meet)
 	return pid, Explain(err)
+}
+
+// hide undoes what a change of ids has done: after it the process is what
+// fs.suid_dumpable says.
+func hide(p *inside.Program) {
+	p.Add("prctl", "PR_SET_DUMPABLE", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
+}
+
+// startSession makes the copy the leader of a session, and the terminal its
+// own. Before it is a mortal one it passes the turnstiles (AddTurnstile).
+func startSession(p *inside.Program, last Last, turnstiles []int) {
+	p.Add("setsid", "", unix.SYS_SETSID)
+	if last.Terminal != nil {
+		p.Add("ioctl", "TIOCSCTTY", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
+	}
+	for _, fd := range turnstiles {
+		p.AddTurnstile(fd)
+	}
+	if last.Mortal {
+		p.Add("prctl", "PR_SET_PDEATHSIG", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+	}
 }
 
 // turnstile is where a copy waits until its parent has given it a scheduler

@@ -61,7 +61,8 @@ type State struct {
 
 	CgroupsFound []string        `json:"cgroupsFound,omitempty"` // (*cgroups.Cgroup).Found
 	Mounts       []uint64        `json:"mounts,omitempty"`       // ids of those on Rootfs, where delete has to take them away
-	Limits       json.RawMessage `json:"limits,omitempty"`       // cgroups.Resources; raw, for they are long and only update reads them
+	Delegate     string          `json:"delegate,omitempty"`     // config.Cgroup.Delegate
+	Limits       json.RawMessage `json:"limits,omitempty"`       // cgroups.Resources and more; raw, for they are long and only update reads them
 	Hooks        config.Hooks    `json:"hooks"`                  // those that run after create
 
 	RDT    *config.RDTGroup `json:"rdt,omitempty"` // its class of service; nil: none
@@ -78,6 +79,11 @@ type State struct {
 	SharedPID bool `json:"sharedPid,omitempty"` // no pid namespace of its own: its processes do not end with the first
 	NoKeyring bool `json:"noKeyring,omitempty"` // it has no session keyring of its own
 	NoProcess bool `json:"noProcess,omitempty"` // config.json has no process to start
+	Filtered  bool `json:"filtered,omitempty"`  // its processes have a seccomp filter
+
+	// Listener is the socket of the agent that the filter asks; "": it asks
+	// nobody.
+	Listener string `json:"listener,omitempty"`
 }
 
 // ErrNoState says that a container has a directory but no state.json: its

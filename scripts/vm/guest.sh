@@ -19,6 +19,7 @@ mount -t bpf bpf /sys/fs/bpf
 mount -t cgroup2 -o nsdelegate,memory_recursiveprot cgroup2 /sys/fs/cgroup
 mount --make-rshared /
 ln -sf /proc/self/fd /dev/fd
+for n in 0:stdin 1:stdout 2:stderr; do ln -sf "/proc/self/fd/${n%:*}" "/dev/${n#*:}"; done
 ln -sf pts/ptmx /dev/ptmx 2>/dev/null
 
 # As systemd does: nobody lives at the root of the tree, and a login is a leaf.

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 base=dist/vm/$ARCH/base
-kernel=dist/vm/$(basename "$KERNEL" .deb)
+kernel=$(scripts/vm/folder.sh)
 directory=$1 disk=$1/disk root=$1/root
 tags=-tags=urfave_cli_no_docs
 module=$(go list -m)
@@ -26,9 +26,11 @@ for program in tests/security/hostile libcontainer/inside/testdata/{spy,true}; d
 	go build -o "$root/mocker/programs/" "./$program"
 done
 
-# Without a choice: all unit tests, and the black-box tests that need neither
-# an engine nor the source, in two lists that take about as long.
-unit=$(go list $tags -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | sed "s|^$module/*||; /^tests\//d")
+# tested PACKAGE... gives the folders of those that have tests.
+tested() {
+	go list $tags -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' "$@" | sed "s|^$module/*||"
+}
+
 add() {
 	local list=$1 package
 	shift
@@ -41,8 +43,13 @@ add() {
 if [[ $PACKAGES ]]; then
 	add 1 $PACKAGES
 else
-	add 1 $unit tests/lifecycle tests/network tests/bundles tests/lsm
-	add 2 tests/errors tests/security tests/faults
+	# All but what needs an engine, the source, or no kernel at all, in two lists
+	# that take about as long.
+	left='tests/(benchmarks|demo|engines|house|report|validate)'
+	first=$(tested ./... | grep -v '^tests/')
+	first+=$(printf '\ntests/%s' bundles exec hooks lifecycle lsm network rootless)
+	add 1 $first
+	add 2 $(tested ./tests/... | grep -vxE "$left" | grep -vxF "$first")
 fi
 cp "$directory"/packages.* "$root/mocker"
 echo "$module" >"$root/mocker/module"

@@ -6,12 +6,13 @@
 # dist/vm, in which nothing is installed, and so names all that is needed.
 #
 #   dist/vm/ARCH/base      the root file system, unpacked, not configured
-#   dist/vm/KERNEL         vmlinuz, lib/modules, an initrd that finds the disk
+#   dist/vm/KERNEL         vmlinuz, lib/modules, an initrd that finds the disk;
+#                          with "-SUITE" where KERNEL is PACKAGE/SUITE
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 base=dist/vm/$ARCH/base
-kernel=dist/vm/$(basename "$KERNEL" .deb)
+kernel=$(scripts/vm/folder.sh)
 apt=$PWD/dist/vm/$ARCH/apt
 debian=(-o APT::Architecture="$ARCH" -o APT::Architectures="$ARCH" -o APT::Sandbox::User=root
 	-o APT::Install-Recommends=false -o Dir::State="$apt" -o Dir::State::status="$apt/status" -o Dir::Cache="$apt")
@@ -72,9 +73,10 @@ make_kernel() {
 	rm -rf "$kernel" "$new"
 	mkdir -p "$new/deb"
 	get_kernel "$new/deb"
-	dpkg-deb -x "$new"/deb/*.deb "$new"
+	for deb in "$new"/deb/*.deb; do dpkg-deb -x "$deb" "$new"; done
+	[[ ! -d $new/usr/lib/modules ]] || { mkdir -p "$new/lib" && mv "$new/usr/lib/modules" "$new/lib/"; } # since Debian 13
 	version=$(basename "$new"/lib/modules/*)
-	mv "$new/boot/vmlinuz-$version" "$new/vmlinuz"
+	mv "$new/boot/vmlinuz-$version" "$new/vmlinuz" 2>/dev/null || mv "$new/lib/modules/$version/vmlinuz" "$new/vmlinuz"
 	busybox depmod -b "$new" "$version"
 	make_initrd "$new" "lib/modules/$version"
 	rm -rf "$new"/{deb,boot,usr}
@@ -86,11 +88,23 @@ get_kernel() {
 		cp "$KERNEL" "$1"
 		return
 	fi
+	local package=${KERNEL%/*} newest uri
+	if [[ $KERNEL = */* ]]; then # from where this machine gets its own
+		uri=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' | awk '$1 == "Debian" { print $2; exit }')
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri ${KERNEL#*/} main" >"$1/sources.list"
+		debian+=(-o Dir::Etc::sourcelist="$PWD/$1/sources.list" -o Dir::Etc::sourceparts=/dev/null)
+	fi
 	update "$KERNEL"
-	# A package like linux-image-cloud-amd64 only names the newest.
-	local newest
-	newest=$(apt-cache "${debian[@]}" depends "$KERNEL" | awk '$1 == "Depends:" && $2 ~ /^linux-image-[0-9]/ { print $2; exit }')
-	(cd "$1" && apt-get "${debian[@]}" -qq download "${newest:-$KERNEL}")
+	# A package like linux-image-cloud-amd64 only names the newest, and since
+	# Linux 6.19 that one only names its parts.
+	newest=$(depends "$package" '^linux-image-[0-9]')
+	newest=${newest:-$package}
+	(cd "$1" && apt-get "${debian[@]}" -qq download "$newest" $(depends "$newest" '^linux-(binary|modules)-[0-9]'))
+}
+
+# depends PACKAGE PATTERN gives the packages that it depends on.
+depends() {
+	apt-cache "${debian[@]}" depends "$1" | awk -v pattern="$2" '$1 == "Depends:" && $2 ~ pattern { print $2 }'
 }
 
 # make_initrd KERNEL MODULES makes what the kernel starts with: busybox, the
@@ -114,5 +128,11 @@ make_initrd() {
 }
 
 # What is there is kept, as long as it was made by these scripts.
-[[ $base -nt scripts/vm/packages.sh ]] || { make_base && touch "$base"; }
-[[ $kernel -nt scripts/vm/packages.sh && $kernel -nt scripts/vm/init ]] || { make_kernel && touch "$kernel"; }
+if [[ ! $base -nt scripts/vm/packages.sh ]]; then
+	make_base
+	touch "$base"
+fi
+if [[ ! $kernel -nt scripts/vm/packages.sh || ! $kernel -nt scripts/vm/init ]]; then
+	make_kernel
+	touch "$kernel"
+fi

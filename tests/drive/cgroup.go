@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Cgroup is the directory of a process in the v1 hierarchy of a controller, as
@@ -27,18 +29,39 @@ func Cgroup(t testing.TB, pid int, controller string) string {
 	return ""
 }
 
-// Freeze stops all processes of a cgroup of v1's freezer until thaw, which is
-// called at the end of the test at the latest.
-func Freeze(t testing.TB, freezer string) (thaw func()) {
+// NeedV1 skips a test where a cgroup v2 tree is all there is in /sys/fs/cgroup.
+func NeedV1(t testing.TB) {
 	t.Helper()
-	write := func(state string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(freezer, "freezer.state"), []byte(state), 0); err != nil && !os.IsNotExist(err) {
-			t.Fatal(err)
+	if V2(t) {
+		t.Skip("needs cgroup v1: this machine has v2 alone")
+	}
+}
+
+// NeedLimits skips a test that sets limits where the cgroup v2 tree that is all
+// there is in /sys/fs/cgroup has not these controllers: that of a hybrid
+// machine, looked at as if it were alone.
+func NeedLimits(t testing.TB, controllers ...string) {
+	t.Helper()
+	if !V2(t) {
+		return
+	}
+	data, err := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, controller := range controllers {
+		if !slices.Contains(strings.Fields(string(data)), controller) {
+			t.Skipf("needs the %s controller: the machine's cgroup v2 tree has none", controller)
 		}
 	}
-	write("FROZEN")
-	thaw = func() { write("THAWED") }
-	t.Cleanup(thaw)
-	return thaw
+}
+
+// V2 reports whether a cgroup v2 tree is all there is in /sys/fs/cgroup.
+func V2(t testing.TB) bool {
+	t.Helper()
+	var st unix.Statfs_t
+	if err := unix.Statfs("/sys/fs/cgroup", &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Type == unix.CGROUP2_SUPER_MAGIC
 }

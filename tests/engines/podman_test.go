@@ -53,7 +53,7 @@ func (p *podman) line(args ...string) []string { return slices.Concat(p.global, 
 
 // run is the command line of podman run for the image.
 func (p *podman) run(flags []string, cmd ...string) []string {
-	return slices.Concat(p.line("run", "--network", "none", "--security-opt", "seccomp=unconfined", "--cgroup-parent", "/"+p.parent),
+	return slices.Concat(p.line("run", "--network", "none", "--cgroup-parent", "/"+p.parent),
 		flags, []string{"box"}, cmd)
 }
 

@@ -57,7 +57,7 @@ func namespaces() []row {
 		one("a terminal's group that is not mapped",
 			`config.json: mounts[2].options[5]: "gid=5": not mapped by linux.gidMappings`, mapped(ids(0, 100000, 1))),
 		one("mocker's own user namespace, joined",
-			`config.json: linux.namespaces[5].path: "/proc/self/ns/user": mocker's own user namespace, which a container has without an entry`, namespace(specs.UserNamespace, "/proc/self/ns/user")),
+			`config.json: linux.namespaces[5].path: "/proc/self/ns/user": mocker's own user namespace, which a container has without an entry`, both(func(s *specs.Spec) { s.Linux.Namespaces = five(s) }, namespace(specs.UserNamespace, "/proc/self/ns/user"))),
 		one("a new sysfs in the host's network, with a user namespace",
 			"rootfs: mounts[5] (sysfs on /sys): fsopen sysfs: operation not permitted (the container's user namespace does not own its network namespace: bind-mount /sys instead)", both(mapped(many), without(specs.NetworkNamespace))),
 		one("a new procfs in the host's pid namespace, with a user namespace",

@@ -76,6 +76,9 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("two rows have the input %q", r.input)
 		}
 		seen[r.input] = true
+		if testing.Short() && n%8 != 0 && strings.HasPrefix(r.want, "config.json: ") {
+			continue // told before the kernel is asked anything: a few will do
+		}
 		t.Run(r.input, func(t *testing.T) {
 			if _, err := os.Stat("/sys/fs/cgroup/cgroup.procs"); r.v1 && err == nil {
 				t.Skip("needs cgroup v1: this machine has v2 alone")

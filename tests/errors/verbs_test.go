@@ -79,6 +79,7 @@ func verbs() []row {
 		{input: "update from half a file", call: file, want: "--resources $DIR/limits: line 1, column 20: unexpected end of JSON input", prep: limits(`{"memory":{"limit":`)},
 		{input: "update from a file with a text for a number", call: file, want: "--resources $DIR/limits: line 1, column 23: memory.limit: got a string, want an integer from -9223372036854775808 to 9223372036854775807", prep: limits(`{"memory":{"limit":"5m"}}`)},
 		{input: "update from a file with a negative limit", call: file, want: "--resources $DIR/limits: memory.limit: -5: neither a number of bytes nor -1", prep: limits(`{"memory":{"limit":-5}}`)},
+		{input: "update with a rule for devices of no type", call: file, want: `--resources $DIR/limits: devices[0].type: "x": not one of a, b, c`, prep: limits(`{"devices":[{"allow":true,"type":"x","access":"r"}]}`)},
 		{input: "update of what only cgroup v2 has", call: file, want: "linux.resources.unified: this machine has cgroup v1", prep: limits(`{"unified":{"memory.high":"5000000"}}`), v1: true},
 		{input: "half a state.json", call: args("state $ID"), want: useless, prep: cut},
 		{input: "half a state.json, to kill", call: args("kill $ID KILL"), want: useless, prep: cut},

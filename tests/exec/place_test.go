@@ -64,17 +64,22 @@ func TestNamespaces(t *testing.T) {
 		}
 	}
 	own := func(kind string) bool { return kind != "user" && kind != "time" && kind != "cgroup" }
-	check("default", own, func(*specs.Spec) {})
+	without := func(s *specs.Spec, typ string) {
+		s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return string(ns.Type) == typ })
+	}
+	check("default", own, func(s *specs.Spec) { without(s, "cgroup") }) // which it has on cgroup v2
 	for _, typ := range types {
 		check(typ.name+" shared", func(kind string) bool { return own(kind) && kind != typ.file }, func(s *specs.Spec) {
 			s.Hostname = ""
-			s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return string(ns.Type) == typ.name })
+			without(s, "cgroup")
+			without(s, typ.name)
 		})
 		if typ.file == "pid" || typ.file == "cgroup" {
 			continue
 		}
 		check(typ.name+" joined", own, func(s *specs.Spec) {
 			s.Hostname = ""
+			without(s, "cgroup")
 			for i := range s.Linux.Namespaces {
 				if ns := &s.Linux.Namespaces[i]; string(ns.Type) == typ.name {
 					ns.Path = fmt.Sprintf("/proc/%d/ns/%s", other.pid, typ.file)
@@ -83,6 +88,7 @@ func TestNamespaces(t *testing.T) {
 		})
 	}
 	check("cgroup new", func(kind string) bool { return own(kind) || kind == "cgroup" }, func(s *specs.Spec) {
+		without(s, "cgroup")
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	})
 }
@@ -121,7 +127,7 @@ func withoutUnified(cgroups string) string {
 // TestSubCgroup: --cgroup for all controllers and for some.
 func TestSubCgroup(t *testing.T) {
 	b := running(t)
-	drive.Cgroup(t, b.pid, "memory") // or skip
+	drive.NeedV1(t)
 	var all []string
 	for line := range strings.Lines(withoutUnified(read(t, fmt.Sprintf("/proc/%d/cgroup", b.pid)))) {
 		if f := strings.SplitN(strings.TrimSpace(line), ":", 3); f[1] != "" && strings.Contains(f[2], b.id) {
@@ -265,13 +271,13 @@ func TestCreated(t *testing.T) {
 // one that waits until it is resumed.
 func TestPaused(t *testing.T) {
 	b := running(t)
-	thaw := drive.Freeze(t, drive.Cgroup(t, b.pid, "freezer"))
+	drive.OK(t, "pause", b.id)
 	if r := b.exec("true"); r.Code != 255 || !strings.Contains(r.Stderr, "cannot exec in a paused container (use --ignore-paused to override)") {
 		t.Errorf("%v", r)
 	}
 	waiting := drive.Start(t, drive.Runtime(t), b.args("exit 7", "--ignore-paused")...)
 	time.Sleep(300 * time.Millisecond)
-	thaw()
+	drive.OK(t, "resume", b.id)
 	if r := waiting.Wait(); r.Code != 7 {
 		t.Errorf("--ignore-paused: %v", r)
 	}
@@ -281,7 +287,7 @@ func TestPaused(t *testing.T) {
 func TestPausedInterrupted(t *testing.T) {
 	drive.MockersOwn(t, "runc cannot be interrupted there")
 	b := running(t)
-	thaw := drive.Freeze(t, drive.Cgroup(t, b.pid, "freezer"))
+	drive.OK(t, "pause", b.id)
 	waiting := drive.Start(t, drive.Runtime(t), b.args("touch /came", "--ignore-paused")...)
 	time.Sleep(200 * time.Millisecond)
 	if err := waiting.Process.Signal(os.Interrupt); err != nil {
@@ -290,7 +296,7 @@ func TestPausedInterrupted(t *testing.T) {
 	if r := waiting.Wait(); r.Code != 130 {
 		t.Errorf("%v", r)
 	}
-	thaw()
+	drive.OK(t, "resume", b.id)
 	time.Sleep(200 * time.Millisecond)
 	if _, err := os.Stat(b.bundle + "/rootfs/came"); err == nil {
 		t.Error("the program has been executed after all")

@@ -127,7 +127,7 @@ func TestConsoleSocket(t *testing.T) {
 		t.Helper()
 		buf := make([]byte, 4096)
 		for seen := ""; !strings.Contains(seen, want); {
-			if err := master.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := master.SetReadDeadline(time.Now().Add(drive.Patience(10 * time.Second))); err != nil {
 				t.Fatal(err)
 			}
 			n, err := master.Read(buf)
@@ -156,7 +156,7 @@ func TestConsoleSocket(t *testing.T) {
 // receive takes the one descriptor that comes over a console socket.
 func receive(t *testing.T, l *net.UnixListener) *os.File {
 	t.Helper()
-	if err := l.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := l.SetDeadline(time.Now().Add(drive.Patience(10 * time.Second))); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := l.AcceptUnix()

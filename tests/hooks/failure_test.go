@@ -127,7 +127,7 @@ func TestWayward(t *testing.T) {
 			})
 			start := time.Now()
 			b.life()
-			if took := time.Since(start); took > 15*time.Second || !b.has("all") {
+			if took := time.Since(start); took > drive.Patience(15*time.Second) || !b.has("all") {
 				t.Errorf("took %v, came to the last one: %t", took, b.has("all"))
 			}
 			if strings.Contains(script, "sleep") { // what the host's hooks leave is their own business
@@ -183,7 +183,7 @@ func TestForceHanging(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			before := drive.TakeSnapshot(t)
 			b, cmd, pid := hanging(t, kind)
-			if r := drive.Run(t, "delete", "--force", b.id); r.Code != 0 || r.Took > 5*time.Second {
+			if r := drive.Run(t, "delete", "--force", b.id); r.Code != 0 || r.Took > drive.Patience(5*time.Second) {
 				t.Errorf("delete: %v after %v", r, r.Took)
 			}
 			r := cmd.Wait()

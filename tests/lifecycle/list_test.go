@@ -43,7 +43,7 @@ func TestListThousand(t *testing.T) {
 		}
 	}
 	r := drive.Run(t, "--root", root, "list")
-	if n := strings.Count(r.Stdout, " paused "); r.Code != 0 || n != 1001 || r.Took > 2*time.Second {
+	if n := strings.Count(r.Stdout, " paused "); r.Code != 0 || n != 1001 || r.Took > drive.Patience(2*time.Second) {
 		t.Errorf("%d of 1001 after %v: exit %d, %s", n, r.Took, r.Code, r.Stderr)
 	}
 }

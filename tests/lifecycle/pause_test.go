@@ -2,6 +2,8 @@ package lifecycle
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,8 +11,9 @@ import (
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
-// counting prints a number every few milliseconds, and one line on TERM.
-var counting = drive.Sh("trap 'echo got TERM; exit 3' TERM; i=0; while :; do i=$((i+1)); echo $i; sleep 0.005; done")
+// counting prints a number every few milliseconds, and one line on TERM, from
+// the time on that the file /counts is there.
+var counting = drive.Sh("trap 'echo got TERM; exit 3' TERM; >/counts; i=0; while :; do i=$((i+1)); echo $i; sleep 0.005; done")
 
 // views are the ways to call the runtime on this machine: as it is, and where
 // cgroup v2 alone can be seen.
@@ -66,6 +69,7 @@ func TestPause(t *testing.T) {
 		ok("resume")
 		status("created")
 		ok("start")
+		drive.Eventually(t, "it counts", func() bool { _, err := os.Stat(filepath.Join(b.bundle, "rootfs/counts")); return err == nil })
 		ok("pause")
 		status("paused")
 		if r := run("pause", b.id); r.Code != 1 {

@@ -117,7 +117,7 @@ func TestUpdateFromFile(t *testing.T) {
 	want := limitsOf(t, path)
 	name := temp(t, "limits.json")
 	for i, how := range []string{"--resources=" + name, "-r " + name, "--resources -"} {
-		text := fmt.Sprintf(`{"memory":{"limit":%d,"checkBeforeUpdate":true},"cpu":{"quota":%d,"cpus":"0"},"devices":[{"allow":true,"access":"rwm"}],"unknown":1}`,
+		text := fmt.Sprintf(`{"memory":{"limit":%d,"checkBeforeUpdate":true},"cpu":{"quota":%d,"cpus":"0"},"devices":[{"allow":false,"access":"rwm"}],"unknown":1}`,
 			(40+i)<<20, 30000+i)
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -166,6 +166,7 @@ func TestUpdateRefused(t *testing.T) {
 // TestUpdateAnyTime: created and paused containers have limits to change,
 // stopped ones have not.
 func TestUpdateAnyTime(t *testing.T) {
+	drive.NeedLimits(t, "pids")
 	b := newBox(t, forever).create()
 	update := func() { t.Helper(); drive.OK(t, "update", "--pids-limit", "50", b.id) }
 	update()

@@ -151,6 +151,7 @@ func TestCgroupV2(t *testing.T) {
 // the container.
 func TestCopyUpIsCharged(t *testing.T) {
 	drive.MockersOwn(t, "runc copies at the host's cost")
+	drive.NeedLimits(t, "memory")
 	b := newBox(t, "true", mount("tmpfs", "tmpfs", "/data", "tmpcopyup"))
 	hostIn(t, "sh", "-c", "mkdir "+b.path("data")+" && head -c 64M /dev/urandom >"+b.path("data/big"))
 	b.edit(func(s *specs.Spec) {

@@ -105,3 +105,15 @@ func read(t testing.TB, path string) string {
 	}
 	return strings.TrimSpace(string(data))
 }
+
+func isCrun(t testing.TB) bool {
+	return drive.Others() && strings.Contains(filepath.Base(drive.Runtime(t)), "crun")
+}
+
+// crunToo leaves out what runc does not do.
+func crunToo(t testing.TB) {
+	t.Helper()
+	if drive.Others() && !isCrun(t) {
+		t.Skip("runc does not have it")
+	}
+}

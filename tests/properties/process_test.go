@@ -84,7 +84,12 @@ func TestRealtime(t *testing.T) {
 		if err := os.Mkdir(parent, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = os.Remove(parent) })
+		t.Cleanup(func() { // the container's is made in each hierarchy
+			dirs, _ := filepath.Glob("/sys/fs/cgroup/*/properties-realtime")
+			for _, dir := range dirs {
+				_ = os.Remove(dir)
+			}
+		})
 		if err := os.WriteFile(filepath.Join(parent, "cpu.rt_runtime_us"), []byte("20000"), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +169,7 @@ func TestExecCPUAffinity(t *testing.T) {
 
 // TestPersonality: it is the container's, and so that of exec too.
 func TestPersonality(t *testing.T) {
-	drive.MockersOwn(t, "Debian's runtimes do not have it")
+	crunToo(t)
 	command := sh("cat /proc/self/personality; uname -m")
 	names := map[string]string{"amd64": "i686", "arm64": "armv8l"}
 	linux32 := func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux32} }

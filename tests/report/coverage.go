@@ -93,8 +93,6 @@ func weigh(path string) (evidence, error) {
 	return found, nil
 }
 
-const module = "github.com/mocker-runtime/mocker/"
-
 // placeOf is the kind of machine that results are of: the name of their file.
 func placeOf(path string) string { return strings.TrimSuffix(filepath.Base(path), ".json") }
 

@@ -1,7 +1,6 @@
 package security
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -159,13 +158,11 @@ func TestBinaryCannotBeWritten(t *testing.T) {
 	if r := start.Wait(); r.Code != 0 {
 		t.Fatal(r)
 	}
-	var state struct{ Pid int }
-	must(t, json.Unmarshal([]byte(drive.Exec(t, bin, "state", "security-victim").Stdout), &state))
-	thaw := drive.Freeze(t, drive.Cgroup(t, state.Pid, "freezer"))
+	drive.OK(t, "pause", "security-victim")
 	joiner := drive.Start(t, bin, "exec", "--ignore-paused", "security-victim", "true")
 	drive.Eventually(t, "exec has a child", func() bool { return len(drive.Children(t, joiner.Process.Pid)) > 0 })
 	victims(joiner, "exec")
-	thaw()
+	drive.OK(t, "resume", "security-victim")
 	if r := joiner.Wait(); r.Code != 0 {
 		t.Fatal(r)
 	}

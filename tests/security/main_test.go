@@ -155,25 +155,29 @@ func allCaps(s *specs.Spec) {
 	s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}
 }
 
-// buildHostile builds the attacker's program. Where there is no Go,
+// buildHostile builds the attacker's program.
+var buildHostile = sync.OnceValues(func() ([]byte, error) { return build("./hostile") })
+
+// build gives the program made of a folder. Where there is no Go,
 // MOCKER_PROGRAMS is the folder with what was built before.
-var buildHostile = sync.OnceValues(func() ([]byte, error) {
+func build(folder string) ([]byte, error) {
+	name := filepath.Base(folder)
 	if built := os.Getenv("MOCKER_PROGRAMS"); built != "" {
-		return os.ReadFile(filepath.Join(built, "hostile"))
+		return os.ReadFile(filepath.Join(built, name))
 	}
-	dir, err := os.MkdirTemp("", "hostile-")
+	dir, err := os.MkdirTemp("", "built-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	bin := filepath.Join(dir, "hostile")
-	build := exec.Command("go", "build", "-o", bin, "./hostile")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build hostile: %w\n%s", err, out)
+	bin := filepath.Join(dir, name)
+	cmd := exec.Command("go", "build", "-o", bin, folder)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build %s: %w\n%s", folder, err, out)
 	}
 	return os.ReadFile(bin)
-})
+}
 
 // hostile writes the attacker's program to a path.
 func hostile(t *testing.T, path string) {

@@ -167,7 +167,7 @@ func TestFeatures(t *testing.T) {
 func TestFeaturesOfRunc(t *testing.T) {
 	drive.MockersOwn(t, "compares mocker with runc")
 	without := []string{
-		".linux.seccomp", ".linux.apparmor", ".linux.selinux", // not built yet
+		".linux.seccomp",                             // not built yet
 		".annotations",                               // each its own
 		".mountOptions: acl", ".mountOptions: noacl", // file systems', which they are left to
 		".ociVersionMax", ".linux.cgroup.systemd", ".linux.cgroup.systemdUser",
