@@ -236,13 +236,20 @@ func becomeUser(p *inside.Program, in *inside.Child, proc *config.Process) {
 // execute ends in the container's program. Whatever is still open closes
 // with the execve (CVE-2024-21626), and the end of Started says so to start.
 func execute(p *inside.Program, last Last) {
-	p.Add("close_range", "close-on-exec", unix.SYS_CLOSE_RANGE, 3+last.Preserve, uint64(^uint32(0)), unix.CLOSE_RANGE_CLOEXEC)
+	if !last.filtersEarly() || last.Process.Seccomp.Notify {
+		closeOnExec(p, last)
+	}
 	p.Add("write", "started", unix.SYS_WRITE, last.Gate.Started, []byte{Marker}, 1)
 	p.Add("rt_sigprocmask", "none", unix.SYS_RT_SIGPROCMASK, sigSetmask, make([]byte, 8), nil, 8)
 	if !last.filtersEarly() {
 		loadFilter(p, last)
 	}
 	p.Add("exec", last.Path, unix.SYS_EXECVE, last.Path, last.Process.Args, last.Env)
+}
+
+// closeOnExec marks all fds that the process does not get.
+func closeOnExec(p *inside.Program, last Last) {
+	p.Add("close_range", "close-on-exec", unix.SYS_CLOSE_RANGE, 3+last.Preserve, uint64(^uint32(0)), unix.CLOSE_RANGE_CLOEXEC)
 }
 
 func finalCaps(proc *config.Process) inside.Caps {

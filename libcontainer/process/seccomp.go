@@ -78,13 +78,19 @@ func CheckFilter(s *config.Seccomp) error {
 	return nil
 }
 
-// becomeFiltered lets go of the parent but for its fds, takes on the final
-// credentials and loads the filter. The listener is the parent's to close; nil
-// if there is none.
-func becomeFiltered(in *inside.Child, last Last) (listener *os.File, err error) {
+// becomeFiltered lets go of the parent, takes on the final credentials and
+// loads the filter. The listener is the parent's to close; nil if there is
+// none. Only with one are the fds still the parent's as well: else the calls
+// that close them come before a filter that may not know them (close_range(2)
+// is younger than many profiles).
+func becomeFiltered(in *inside.Child, last Last, keep []int) (listener *os.File, err error) {
 	p := in.NewProgram()
 	if err := forgetParent(p, last); err != nil {
 		return nil, err
+	}
+	if !last.Process.Seccomp.Notify {
+		takeFiles(p, last, keep)
+		closeOnExec(p, last)
 	}
 	if err := p.Run(); err != nil {
 		return nil, err
@@ -107,7 +113,8 @@ func becomeFiltered(in *inside.Child, last Last) (listener *os.File, err error) 
 
 // filterEarly is letGo for a process that loads its filter before.
 func filterEarly(in *inside.Child, last Last, keep []int) error {
-	listener, err := becomeFiltered(in, last)
+	keep = append(keep, in.ParentFD())
+	listener, err := becomeFiltered(in, last, keep)
 	if err != nil {
 		return err
 	}
@@ -124,10 +131,15 @@ func filterEarly(in *inside.Child, last Last, keep []int) error {
 			return err
 		}
 	}
-	p := in.NewProgram()
-	takeFiles(p, last, append(keep, in.ParentFD()))
-	if err := p.Run(); err != nil || !last.Inhabited {
-		return err
+	if last.Process.Seccomp.Notify {
+		p := in.NewProgram()
+		takeFiles(p, last, keep)
+		if err := p.Run(); err != nil {
+			return err
+		}
+	}
+	if !last.Inhabited {
+		return nil
 	}
 	if err := moveIn(in, last); err != nil {
 		return err
@@ -138,7 +150,7 @@ func filterEarly(in *inside.Child, last Last, keep []int) error {
 // joinFiltered is Join for a process that loads its filter before it is
 // copied.
 func joinFiltered(in *inside.Child, last Last, t turnstile) (pid int, err error) {
-	listener, err := becomeFiltered(in, last)
+	listener, err := becomeFiltered(in, last, append(t.keep, in.ParentFD()))
 	if err != nil {
 		return 0, err
 	}
@@ -159,7 +171,11 @@ func joinFiltered(in *inside.Child, last Last, t turnstile) (pid int, err error)
 		}
 	}
 	pid, err = in.Become(func(p *inside.Program) {
-		takeFiles(p, last, t.keep)
+		if last.Process.Seccomp.Notify {
+			takeFiles(p, last, t.keep)
+		} else {
+			p.Add("close", "pidfd of mocker", unix.SYS_CLOSE, in.ParentFD())
+		}
 	}, func(p *inside.Program) {
 		startSession(p, last, t.keep)
 		limitProcesses(p, last.Process.Rlimits)
