@@ -45,7 +45,7 @@ if [[ $PACKAGES ]]; then
 else
 	# All but what needs an engine, the source, or no kernel at all, in two lists
 	# that take about as long.
-	left='specconv|libcontainer/lazyjson|tests/(benchmarks|demo|engines|house|report|validate)'
+	left='specconv|libcontainer/lazyjson|tests/(benchmarks|coverage|demo|engines|house|report|validate)'
 	first=$(tested ./... | grep -v '^tests/' | grep -vxE "$left")
 	first+=$(printf '\ntests/%s' bundles exec hooks lifecycle lsm network rootless)
 	add 1 $first
