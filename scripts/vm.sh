@@ -9,11 +9,12 @@
 #   KERNEL    Debian package of the kernel, PACKAGE/SUITE, or a .deb;
 #             linux-image-cloud-$ARCH if not set
 #   ACCEL     kvm or tcg; kvm if not set and a machine starts under it
-#   PACKAGES  folders of the tests to run, like "tests/lifecycle specconv"
+#   PACKAGES  folders of the tests to run, like "tests/lifecycle specconv"; "all"
+#             for all that can run there
 #   RUN       regular expression of the tests to run, as for go test -run
 #   PLACE     name of the results, if they are to be kept for "make table";
 #             those of a choice of tests are not, if it is not set
-#   LIMIT     seconds after which the machine is killed; 1800 if not set
+#   LIMIT     seconds after which the machine is killed; 2400 if not set
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,7 +22,8 @@ mode=${1:?test or shell}
 host=$(dpkg --print-architecture)
 export ARCH=${ARCH:-$host}
 export KERNEL=${KERNEL:-linux-image-cloud-$ARCH}
-export PACKAGES=${PACKAGES:-} RUN=${RUN:-}
+export PACKAGES=${PACKAGES:-} RUN=${RUN:-} ALL=
+[[ $PACKAGES != all ]] || PACKAGES='' ALL=yes
 PLACE=${PLACE:-}
 
 # What differs between the architectures is in this table alone.
@@ -85,7 +87,7 @@ place=v2-guest
 place=${PLACE:-$place}
 results=dist/results/$place.json
 [[ $PLACE || ! $PACKAGES$RUN ]] || results=dist/vm/$place.json
-limit=${LIMIT:-1800}
+limit=${LIMIT:-2400}
 mkdir -p dist/results
 go build -o dist/report ./tests/report
 

@@ -67,6 +67,21 @@ func keeps(dir string) ([]string, error) {
 	return slices.DeleteFunc(strings.Fields(have), func(name string) bool { return slices.Contains(handed, name) }), nil
 }
 
+// keepAll ends that a v2 cgroup hands on controllers: the container, or Make
+// for a delegated cgroup, has begun it, and nobody could live there.
+func keepAll(dir string) error {
+	given, err := oci.ReadFile(dir, subtreeControl)
+	if err != nil {
+		return nil //nolint:nilerr // of v1, or gone
+	}
+	for name := range strings.FieldsSeq(given) {
+		if err := oci.WriteFile(dir, subtreeControl, "-"+name); err != nil {
+			return plain(err)
+		}
+	}
+	return nil
+}
+
 // inhabitant is a process that lives in dir itself and so keeps it from
 // handing on controllers; 0 if there is none, or if it does not matter, at
 // the root of the machine's tree. It is -1 if the process cannot be seen from

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -20,9 +21,10 @@ const delegateFile = "/sys/kernel/cgroup/delegate"
 // it: of the directory and of the files that are meant for that, not of the
 // limits (config-linux.md, "Cgroup ownership").
 //
-// On cgroup v1 it does nothing: there is no safe way.
+// On cgroup v1 it does nothing: there is no safe way. Nor does it where
+// somebody else has made the directory, whose it stays.
 func (c *Cgroup) GiveTo(uid int) error {
-	if !c.unified() || uid == os.Geteuid() {
+	if !c.unified() || uid == os.Geteuid() || c.delegate == "" && slices.Contains(c.found, c.home()) {
 		return nil
 	}
 	files := "cgroup.procs\ncgroup.subtree_control\ncgroup.threads\n" // before Linux 4.15

@@ -15,8 +15,7 @@ import (
 
 // Destroy removes the cgroup with the cgroups below it, and then /mocker
 // when this was the last one in it; other parents are left alone, and so are
-// directories that were there before. It kills
-// nobody: it waits up to ten seconds for the last process to end, and its
+// directories that were there before. It kills nobody: it waits up to ten seconds for the last process to end, and its
 // error names those that are still there. What is not there any more, or has
 // never been made, is no error.
 func (c *Cgroup) Destroy() error {
@@ -24,7 +23,7 @@ func (c *Cgroup) Destroy() error {
 	var errs []error
 	for _, dir := range c.dirs() {
 		if slices.Contains(c.found, dir) {
-			errs = append(errs, vacate(dir, deadline))
+			errs = append(errs, vacate(dir, deadline), keepAll(dir))
 			continue
 		}
 		if err := remove(dir, deadline); err != nil {

@@ -163,3 +163,26 @@ func TestDelegateAnnotation(t *testing.T) {
 		bad.refused(want)
 	}
 }
+
+// TestFoundCgroup: a cgroup that was there before stays, whose it was, without
+// what the container has made in it, and takes the next container.
+func TestFoundCgroup(t *testing.T) {
+	drive.MockersOwn(t, "runc removes it")
+	needV2(t)
+	for name, edit := range map[string]func(*specs.Spec){"its own": func(*specs.Spec) {}, "a delegated one": delegateTo("own")} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t, `cd /sys/fs/cgroup; for c in $(cat cgroup.controllers); do echo +$c >cgroup.subtree_control; done; mkdir made; exit 0`, namespace, userNamespace(t), edit)
+			own(t, b)
+			check(t, os.MkdirAll(b.dir, 0o755))
+			for range 2 {
+				if r := drive.Run(t, "run", "--bundle", b.bundle, b.id); r.Code != 0 {
+					t.Error(r)
+				}
+				if got := owners(t, b.dir); len(got) != 0 || b.file("cgroup.subtree_control") != "" || exists(b.dir+"/made") || exists(b.dir+"/own") {
+					t.Errorf("owners %v, hands on %q", got, b.file("cgroup.subtree_control"))
+				}
+			}
+			check(t, os.Remove(b.dir))
+		})
+	}
+}

@@ -47,6 +47,8 @@ address = %q
 [ttrpc]
 address = %q
 `, dir+"/root", dir+"/state", c.socket(), c.socket()+".ttrpc"))
+	open(t, dir)
+	t.Setenv("CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS", "1") // of cgroup v1
 	c.start()
 	t.Cleanup(c.end)
 	flags := []string{"--snapshotter", "native"}
@@ -55,6 +57,17 @@ address = %q
 	}
 	c.ok(slices.Concat([]string{"image", "import"}, flags, []string{makeImage(t, makeLayer(t), ctrImage)})...)
 	return c
+}
+
+// open lets the users of user namespaces come to a directory of the test,
+// in which they have their root file systems and volumes.
+func open(t *testing.T, dir string) {
+	t.Helper()
+	for _, dir := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // start starts the daemon. Not by drive.Start: it lives longer than a minute.

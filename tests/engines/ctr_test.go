@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -56,14 +55,13 @@ func (c *containerd) foregrounds() []foreground {
 	}
 }
 
-var deprecated = regexp.MustCompile(`.*DEPRECATION: .*\n`)
-
 // foreground runs a container that does not end before its output has come.
 // ctr before 1.6.22 can lose what it has not read by then (containerd pull
 // request 8643).
 func (c containerd) foreground(id string, f foreground) {
 	c.t.Helper()
 	dir := c.t.TempDir()
+	open(c.t, dir)
 	flags := append([]string{"--rm", "--mount", "type=bind,src=" + dir + ",dst=/seen,options=rbind:ro"}, f.flags...)
 	cmd := f.cmd
 	if f.stdout != "" {
@@ -79,9 +77,7 @@ func (c containerd) foreground(id string, f foreground) {
 		})
 		writeFile(c.t, filepath.Join(dir, "now"), "")
 	}
-	r := ctr.Wait()
-	r.Stderr = deprecated.ReplaceAllString(r.Stderr, "") // version 2 about this machine
-	f.check(c.t, r)
+	f.check(c.t, ctr.Wait())
 	c.gone()
 }
 

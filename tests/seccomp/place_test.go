@@ -192,6 +192,20 @@ func TestSharedPID(t *testing.T) {
 	}
 }
 
+// TestOldProfile: a profile from before close_range(2), with which mocker
+// closes what is not the container's, does for a container in another one's
+// pid namespace too, and for exec.
+func TestOldProfile(t *testing.T) {
+	first, bundle := box(t, "sleep 100")
+	drive.OK(t, "run", "--detach", "--bundle", bundle, first)
+	id, bundle := box(t, "sleep 100", sharePID(state(t, first).Pid), newPrivileges, filter(specs.ActAllow, rule(specs.ActErrno, "close_range")))
+	drive.OK(t, "run", "--detach", "--bundle", bundle, id)
+	got := drive.OK(t, "exec", id, "sh", "-c", "ls /proc/self/fd | wc -l; grep Seccomp: /proc/self/status")
+	if got != "4\nSeccomp:\t2\n" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // sharePID puts a container into the pid namespace of a process.
 func sharePID(pid int) edit {
 	return func(s *specs.Spec) {

@@ -75,18 +75,19 @@ func newKubelet(t *testing.T, runtime string) *kubelet {
 	ctx, cancel := context.WithTimeout(t.Context(), drive.Patience(50*time.Second))
 	t.Cleanup(cancel)
 	k.ctx = ctx
+	k.must("chmod", os.Chmod(filepath.Dir(k.dir), 0o755)) // for the users of user namespaces
 	k.must("cni directory", os.Mkdir(filepath.Join(k.dir, "cni"), 0o755))
 	for name, text := range map[string]string{
 		"config.toml":       fmt.Sprintf(configuration, k.dir, runtime),
 		"cni/none":          noNetwork,
-		"cni/none.conflist": `{"cniVersion":"1.0.0","name":"none","plugins":[{"type":"none"}]}`,
+		"cni/pods.conflist": `{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"none"}]}`,
 	} {
 		k.must("write", os.WriteFile(filepath.Join(k.dir, name), []byte(text), 0o755))
 	}
 	k.start()
 	conn, err := grpc.NewClient("unix://"+k.dir+"/sock", grpc.WithTransportCredentials(insecure.NewCredentials()))
 	k.must("connect", err)
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { _ = conn.Close() })
 	k.RuntimeServiceClient = cri.NewRuntimeServiceClient(conn)
 	archive := drive.Image(t, drive.Layer(t), image, "sleep", "1000")
 	var r drive.Result
@@ -300,7 +301,7 @@ func (k kubelet) mounts() {
 		k.t.Skipf("this runc has not all: %v", f)
 	}
 	volume := k.t.TempDir()
-	k.must("chmod", os.Chmod(volume, 0o755))
+	k.must("chmod", os.Chmod(filepath.Dir(volume), 0o755)) // for the users of the namespace
 	sub := filepath.Join(volume, "sub")
 	k.must("mkdir", os.Mkdir(sub, 0o755))
 	k.must("mount", unix.Mount("tmpfs", sub, "tmpfs", 0, ""))

@@ -20,7 +20,7 @@ func (c *caller) pidfd() {
 		c.t.Helper()
 		s, err := runc.NewTempPidfdSocket()
 		c.must("pidfd socket", err)
-		c.t.Cleanup(func() { s.Close() })
+		c.t.Cleanup(func() { _ = s.Close() })
 		return s
 	}
 	io, err := runc.NewNullIO()
@@ -36,7 +36,10 @@ func (c *caller) pidfd() {
 	c.must("start", c.Start(c.ctx, c.id))
 
 	second, file := socket(), filepath.Join(c.bundle, "exec.pid")
-	c.must("exec", c.Exec(c.ctx, c.id, c.process("sleep", "1000"), &runc.ExecOpts{IO: io, PidFile: file, Detach: true, PidfdSocket: second}))
+	none, err := runc.NewNullIO() // create has closed the other one
+	c.must("null io", err)
+	defer none.Close()
+	c.must("exec", c.Exec(c.ctx, c.id, c.process("sleep", "1000"), &runc.ExecOpts{IO: none, PidFile: file, Detach: true, PidfdSocket: second}))
 	more := c.received(second, file)
 	c.must("signal", unix.PidfdSendSignal(int(more.Fd()), unix.SIGKILL, nil, 0))
 	pid, err := runc.ReadPidFile(file)

@@ -211,7 +211,7 @@ func (c *caller) console() {
 	drive.WriteConfig(c.t, c.bundle, spec)
 	socket, err := runc.NewTempConsoleSocket()
 	c.must("console socket", err)
-	defer socket.Close()
+	defer func() { _ = socket.Close() }()
 	c.must("create", c.Create(c.ctx, c.id, c.bundle, &runc.CreateOpts{ConsoleSocket: socket}))
 	master, err := socket.ReceiveMaster()
 	c.must("receive", err)
