@@ -17,7 +17,7 @@ import (
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
-var points = flag.Int("points", 30, "number of points at which each command is killed; 0: every one, -short: no more than 3")
+var points = flag.Int("points", 30, "number of points at which each command is killed; 0: every one, -short: no more than 2")
 
 func TestMain(m *testing.M) { drive.Main(m) }
 
@@ -53,7 +53,7 @@ func hook(script string) specs.Hook {
 func spread(total int) []int {
 	step := 1
 	if *points > 0 {
-		step = max(1, total/drive.Rounds(*points, min(*points, 3)))
+		step = max(1, total/drive.Rounds(*points, min(*points, 2)))
 	}
 	var list []int
 	for n := 1; n <= total; n += step {
