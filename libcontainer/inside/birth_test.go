@@ -222,11 +222,20 @@ func TestChildKilledAtAnyCall(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "killed by signal 9") {
 			t.Fatalf("try %d: %v", n, err)
 		}
-		if d := time.Since(start); d > time.Second {
+		if d := time.Since(start); d > atOnce() {
 			t.Fatalf("try %d: noticed after %v", n, d)
 		}
 		if _, again := in.call1("getpid", "", unix.SYS_GETPID); again == nil {
 			t.Fatal("a call of a dead child succeeded")
 		}
 	}
+}
+
+// atOnce is within how long either side has to notice the end of the other; on
+// a machine that is emulated nothing is that fast.
+func atOnce() time.Duration {
+	if testing.Short() {
+		return 10 * time.Second
+	}
+	return time.Second
 }
