@@ -96,7 +96,7 @@ func TestRefusedLimits(t *testing.T) {
 		`{"unified":{"memory.high":""}}`:                                           `config.json: linux.resources.unified.memory.high: "": must not be empty`,
 		`{"rdma":{"mlx5_0":{"hcaHandles":3}}}`:                                     `linux.resources.rdma["mlx5_0"]: write "mlx5_0 hca_handle=3" to rdma.max: `,
 		`{"cpu":{"quota":1}}`:                                                      `linux.resources.cpu.quota: write "1 100000" to cpu.max: invalid argument`,
-		`{"cpu":{"quota":50000,"burst":900000}}`:                                   `linux.resources.cpu.burst: write "900000" to cpu.max.burst: invalid argument`,
+		`{"cpu":{"quota":50000,"burst":900000}}`:                                   `config.json: linux.resources.cpu.burst: 900000: more than the quota 50000`,
 		`{"cpu":{"cpus":"90000"}}`:                                                 `linux.resources.cpu.cpus: write "90000" to cpuset.cpus: numerical result out of range`,
 		`{"cpu":{"realtimeRuntime":5}}`:                                            `linux.resources.cpu.realtimeRuntime: cgroup v2 has no such limit`,
 		`{"memory":{"swappiness":5}}`:                                              `linux.resources.memory.swappiness: cgroup v2 has no such limit`,
