@@ -29,7 +29,7 @@ func FuzzCompile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, seed uint64) {
 		var spec specs.LinuxSeccomp
 		if json.Unmarshal(text, &spec) != nil {
-			t.Skip()
+			return
 		}
 		r := newRandom(seed)
 		goarch := pick(r, []string{"amd64", "arm64"})

@@ -77,6 +77,7 @@ make_kernel() {
 	[[ ! -d $new/usr/lib/modules ]] || { mkdir -p "$new/lib" && mv "$new/usr/lib/modules" "$new/lib/"; } # since Debian 13
 	version=$(basename "$new"/lib/modules/*)
 	mv "$new/boot/vmlinuz-$version" "$new/vmlinuz" 2>/dev/null || mv "$new/lib/modules/$version/vmlinuz" "$new/vmlinuz"
+	find "$new/lib/modules" -name '*.ko.xz' -exec busybox unxz {} + # busybox's modprobe hands them over as they are
 	busybox depmod -b "$new" "$version"
 	make_initrd "$new" "lib/modules/$version"
 	rm -rf "$new"/{deb,boot,usr}
