@@ -238,3 +238,32 @@ func (d *docker) liveRestore() {
 		d.ok("rm", "--force", stays, ends)
 	})
 }
+
+// TestDockerUserNamespace: root in a container is somebody else outside.
+func TestDockerUserNamespace(t *testing.T) {
+	leaveNothing(t)
+	d := newDocker(t, `"userns-remap": "nobody:nogroup"`)
+	ids := writeFile(t, filepath.Join(d.dir, "ids"), "nobody:100000:65536\n")
+	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
+		okLine(t, d.place.inside("busybox", "mount", "--bind", ids, file))
+	}
+	d.start("mocker")
+	d.image()
+	d.on("run", func(d docker, t *testing.T) {
+		name := d.name("box")
+		const script = `cat /proc/self/uid_map | tr -s ' '; touch /data/file; ls -n /data | awk 'NR > 1 { print $3, $4 }'; cat /proc/sys/kernel/msgmax; tty; exec sleep 1000`
+		okLine(t, d.run([]string{"--detach", "--tty", "--name", name, "--network", "bridge", "--init", "--memory", "64m", "-v", "/data", "--sysctl", "kernel.msgmax=77"}, "sh", "-c", script))
+		patiently(t, "the container has said it all", func() bool { return strings.Contains(d.ok("logs", name), "/dev/pts/0") })
+		if got, want := strings.ReplaceAll(d.ok("logs", name), "\r", ""), " 0 100000 65536\n0 0\n77\n/dev/pts/0"; got != strings.TrimSpace(want) {
+			t.Errorf("docker logs: %q", got)
+		}
+		if got := strings.TrimSpace(execLine(t, d.place.inside("stat", "--format", "%u", "/proc/"+d.inspect(name, "{{.State.Pid}}"))).Stdout); got != "100000" {
+			t.Errorf("outside it is user %s", got)
+		}
+		r := execLine(t, d.line("exec", "--user", "5:6", name, "sh", "-c", "id -u; id -g; cat /proc/1/comm"))
+		foreground{stdout: "5\n6\ndocker-init\n"}.check(t, r)
+		d.ok("rm", "--force", "--volumes", name)
+		foreground{cmd: []string{"nosuch"}, code: 127, stderr: `exec: "nosuch": executable file not found in $PATH`}.check(t, execLine(t, d.run([]string{"--rm"}, "nosuch")))
+		foreground{stdout: "         0          0 4294967295\n"}.check(t, execLine(t, d.run([]string{"--rm", "--userns", "host"}, "cat", "/proc/self/uid_map")))
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +21,7 @@ type docker struct {
 	t       *testing.T
 	place   *place
 	dir     string
+	lines   []string
 	parent  string    // cgroup of its containers
 	daemon  *exec.Cmd // nil when it has been stopped
 	runtime string    // of the containers, by its name for docker
@@ -28,18 +30,27 @@ type docker struct {
 // dockerClient is Debian's: another one can be first in the PATH.
 const dockerClient = "/usr/bin/docker"
 
-// newDocker starts a Docker Engine that has the image "box".
-func newDocker(t *testing.T) *docker {
+// newDocker prepares a Docker Engine with these lines in its daemon.json.
+func newDocker(t *testing.T, lines ...string) *docker {
 	t.Helper()
-	d := &docker{t: t, dir: t.TempDir(), parent: cgroupParent(t, "docker")}
+	d := &docker{t: t, lines: lines, dir: t.TempDir(), parent: cgroupParent(t, "docker")}
+	for _, dir := range []string{d.dir, filepath.Dir(d.dir)} { // for users that are root in a container alone
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
 	d.place = newPlace(t, "/run", "/etc/docker")
-	d.start("mocker", "PATH="+d.runcForBuildKit()+":"+os.Getenv("PATH"))
 	t.Cleanup(func() {
 		d.stop()
 		d.place.deserted()
 	})
-	d.ok("import", "--change", "ENV PATH=/bin", makeLayer(t), "box")
 	return d
+}
+
+// image makes the image "box".
+func (d *docker) image() {
+	d.t.Helper()
+	d.ok("import", "--change", "ENV PATH=/bin", makeLayer(d.t), "box")
 }
 
 // runcForBuildKit makes a directory with a runc that is the runtime under test
@@ -71,13 +82,13 @@ func (d *docker) builds() string { return filepath.Join(d.dir, "builds") }
 // start starts the daemon; what is not said otherwise runs with this runtime.
 func (d *docker) start(runtime string, env ...string) {
 	d.t.Helper()
-	lines := []string{
+	lines := append([]string{
 		documented(d.t, `"runtimes": { "mocker": { "path": "/usr/local/bin/mocker" } }`),
 		documented(d.t, `"live-restore": true`),
 		strings.Replace(documented(d.t, `"default-runtime": "mocker"`), "mocker", runtime, 1),
 		fmt.Sprintf(`"data-root": %q, "exec-root": %q, "pidfile": %q`, d.dir+"/root", d.dir+"/exec", d.dir+"/pid"),
 		fmt.Sprintf(`"hosts": [ "unix://%s" ], "storage-driver": "vfs", "cgroup-parent": "/%s"`, d.socket(), d.parent),
-	}
+	}, d.lines...)
 	conf := writeFile(d.t, filepath.Join(d.dir, "daemon.json"), "{ "+strings.Join(lines, ",\n  ")+" }\n")
 	log, err := os.OpenFile(filepath.Join(d.dir, "log"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err != nil {
@@ -114,6 +125,8 @@ func (d *docker) stop() {
 		d.t.Fatal(err)
 	}
 	okLine(d.t, d.place.inside("kill", string(pid)))
+	late := time.AfterFunc(drive.Patience(time.Minute), func() { _ = d.daemon.Process.Kill() })
+	defer late.Stop()
 	if err := d.daemon.Wait(); err != nil {
 		d.t.Errorf("dockerd: %v", err)
 	}
@@ -166,6 +179,8 @@ func (d *docker) on(name string, do func(d docker, t *testing.T)) {
 func TestDocker(t *testing.T) {
 	leaveNothing(t)
 	d := newDocker(t)
+	d.start("mocker", "PATH="+d.runcForBuildKit()+":"+os.Getenv("PATH"))
+	d.image()
 	for _, f := range d.foregrounds() {
 		d.on(f.name, func(d docker, t *testing.T) {
 			f.check(t, execLine(d.t, d.run(append([]string{"--rm"}, f.flags...), f.cmd...)))
