@@ -79,8 +79,9 @@ esac
 // builds is where that runc notes its calls.
 func (d *docker) builds() string { return filepath.Join(d.dir, "builds") }
 
-// start starts the daemon; what is not said otherwise runs with this runtime.
-func (d *docker) start(runtime string, env ...string) {
+// configure writes a daemon.json in which what is not said otherwise runs with
+// this runtime.
+func (d *docker) configure(runtime string) (path string) {
 	d.t.Helper()
 	lines := append([]string{
 		documented(d.t, `"runtimes": { "mocker": { "path": "/usr/local/bin/mocker" } }`),
@@ -89,7 +90,13 @@ func (d *docker) start(runtime string, env ...string) {
 		fmt.Sprintf(`"data-root": %q, "exec-root": %q, "pidfile": %q`, d.dir+"/root", d.dir+"/exec", d.dir+"/pid"),
 		fmt.Sprintf(`"hosts": [ "unix://%s" ], "storage-driver": "vfs", "cgroup-parent": "/%s"`, d.socket(), d.parent),
 	}, d.lines...)
-	conf := writeFile(d.t, filepath.Join(d.dir, "daemon.json"), "{ "+strings.Join(lines, ",\n  ")+" }\n")
+	return writeFile(d.t, filepath.Join(d.dir, "daemon.json"), "{ "+strings.Join(lines, ",\n  ")+" }\n")
+}
+
+// start starts the daemon.
+func (d *docker) start(runtime string, env ...string) {
+	d.t.Helper()
+	conf := d.configure(runtime)
 	log, err := os.OpenFile(filepath.Join(d.dir, "log"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err != nil {
 		d.t.Fatal(err)
@@ -115,16 +122,22 @@ func (d *docker) start(runtime string, env ...string) {
 	})
 }
 
+// signalDaemon sends the daemon a signal.
+func (d *docker) signalDaemon(name string) {
+	d.t.Helper()
+	pid, err := os.ReadFile(filepath.Join(d.dir, "pid"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	okLine(d.t, d.place.inside("kill", "-"+name, string(pid)))
+}
+
 // stop stops the daemon, if it runs. Containers live on.
 func (d *docker) stop() {
 	if d.daemon == nil {
 		return
 	}
-	pid, err := os.ReadFile(filepath.Join(d.dir, "pid"))
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	okLine(d.t, d.place.inside("kill", string(pid)))
+	d.signalDaemon("TERM")
 	late := time.AfterFunc(drive.Patience(time.Minute), func() { _ = d.daemon.Process.Kill() })
 	defer late.Stop()
 	if err := d.daemon.Wait(); err != nil {
@@ -203,6 +216,7 @@ func TestDocker(t *testing.T) {
 	d.subtest("build on mocker", func(d docker, t *testing.T) { d.build("mocker", t) })
 	d.liveRestore()
 	d.subtest("build on runc", func(d docker, t *testing.T) { d.build("runc", t) })
+	d.subtest("reload", docker.reload)
 }
 
 func (d *docker) subtest(name string, do func(d docker, t *testing.T)) {
@@ -284,6 +298,19 @@ func (d docker) privileged(refused int) foreground {
 		return foreground{flags: []string{"--privileged"}, cmd: []string{"true"}, code: refused, stderr: "unable to apply caps: operation not permitted"}
 	}
 	return foreground{flags: []string{"--privileged"}, cmd: []string{"sh", "-c", fmt.Sprintf(known, "CapEff")}, stdout: own}
+}
+
+// reload: a running daemon takes the lines for the runtimes.
+func (d docker) reload(t *testing.T) {
+	d.configure("mocker")
+	d.signalDaemon("HUP")
+	patiently(t, "the default runtime is another one", func() bool { return d.ok("info", "--format", "{{.DefaultRuntime}}") == "mocker" })
+	name := d.name("reloaded")
+	okLine(t, d.line("run", "--network", "none", "--name", name, "box", "true"))
+	if got := d.inspect(name, "{{.HostConfig.Runtime}}"); got != "mocker" {
+		t.Errorf("its runtime: %q", got)
+	}
+	d.ok("rm", name)
 }
 
 // stdin passes what a pipe holds to the container.
