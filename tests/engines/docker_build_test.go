@@ -25,38 +25,51 @@ USER 1000:1001
 WORKDIR /tmp
 RUN echo then says $(id -u) $(id -g) $(pwd) $(cat /made)
 `)
-	failing := writeFile(t, filepath.Join(context, "failing"), "FROM box\nRUN echo ends; exit 3\n")
-	missing := writeFile(t, filepath.Join(context, "missing"), "FROM box\nRUN [\"nosuch\"]\n")
-	for _, kit := range []string{"0", "1"} {
-		build := func(args ...string) []string {
-			return append([]string{"env", "DOCKER_BUILDKIT=" + kit}, d.line(append([]string{"build", "--no-cache"}, args...)...)...)
+	writeFile(t, filepath.Join(context, "failing"), "FROM box\nRUN echo ends; exit 3\n")
+	writeFile(t, filepath.Join(context, "missing"), "FROM box\nRUN [\"nosuch\"]\n")
+	t.Run("by", func(t *testing.T) {
+		for kit, name := range []string{"the classic builder", "BuildKit"} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				d := d
+				d.t = t
+				d.buildBy(fmt.Sprint(kit), context)
+			})
 		}
-		image := "made" + kit
-		r := execLine(t, build("--tag", image, context))
-		for _, want := range []string{"says 0 b CapEff: 00000000a80425fb\n", "then says 1000 1001 /tmp content\n"} {
-			if r.Code != 0 || !strings.Contains(r.Stdout+r.Stderr, want) {
-				t.Errorf("BuildKit=%s: no %q: %v", kit, want, r)
-			}
-		}
-		if got := okLine(t, d.line("run", "--rm", "--network", "none", image, "cat", "/made")); got != "content" {
-			t.Errorf("BuildKit=%s: the image has %q", kit, got)
-		}
-		for file, want := range map[string][2]string{
-			failing: {"exit code: 3", "returned a non-zero code: 3"},
-			missing: {`exec: "nosuch": executable file not found in $PATH`, `exec: "nosuch": executable file not found in $PATH`},
-		} {
-			r := execLine(t, build("--file", file, context))
-			if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, want[0]) && !strings.Contains(out, want[1]) {
-				t.Errorf("BuildKit=%s, %s: %v", kit, filepath.Base(file), r)
-			}
-		}
-	}
+	})
 	calls, err := os.ReadFile(d.builds())
 	if err := os.Remove(d.builds()); err != nil && !os.IsNotExist(err) {
 		t.Error(err)
 	}
 	if called := err == nil && strings.Contains(string(calls), " run --bundle "); called != (runtime == "mocker") {
 		t.Errorf("BuildKit has called the runtime under test: %v: %s", called, calls)
+	}
+}
+
+// buildBy makes images by BuildKit if kit is "1", else by the classic builder.
+func (d docker) buildBy(kit, context string) {
+	d.t.Helper()
+	build := func(args ...string) []string {
+		return append([]string{"env", "DOCKER_BUILDKIT=" + kit}, d.line(append([]string{"build", "--no-cache"}, args...)...)...)
+	}
+	image := "made" + kit
+	r := execLine(d.t, build("--tag", image, context))
+	for _, want := range []string{"says 0 b CapEff: 00000000a80425fb\n", "then says 1000 1001 /tmp content\n"} {
+		if r.Code != 0 || !strings.Contains(r.Stdout+r.Stderr, want) {
+			d.t.Errorf("no %q: %v", want, r)
+		}
+	}
+	if got := d.ok("run", "--rm", "--network", "none", image, "cat", "/made"); got != "content" {
+		d.t.Errorf("the image has %q", got)
+	}
+	for file, want := range map[string][2]string{
+		"failing": {"exit code: 3", "returned a non-zero code: 3"},
+		"missing": {`exec: "nosuch": executable file not found in $PATH`, `exec: "nosuch": executable file not found in $PATH`},
+	} {
+		r := execLine(d.t, build("--file", filepath.Join(context, file), context))
+		if out := r.Stdout + r.Stderr; r.Code == 0 || !strings.Contains(out, want[0]) && !strings.Contains(out, want[1]) {
+			d.t.Errorf("%s: %v", file, r)
+		}
 	}
 }
 

@@ -235,8 +235,10 @@ func (d *docker) liveRestore() {
 		d.becomes(stays, "{{.State.ExitCode}}", "4")
 		d.ok("start", ends)
 		d.status(ends, "running")
-		d.ok("rm", "--force", stays, ends)
 	})
+	for name := range pids {
+		d.ok("rm", "--force", name)
+	}
 }
 
 // TestDockerUserNamespace: root in a container is somebody else outside.
