@@ -26,6 +26,10 @@ PLACE ?= $(if $(filter cgroup2fs,$(shell stat -f -c %T /sys/fs/cgroup)),v2,v1)
 DEB_ARCH = $(shell dpkg --print-architecture)
 RACE := ./commands/... ./specconv/... ./hooks/... ./libcontainer/...
 
+# The module of tests that call mocker as a current containerd does.
+CONTAINERD2 := dist/containerd2/containerd
+GO_RUNC := (cd tests/engines/containerd2 && MOCKER=$(CURDIR)/mocker go test -json -count=1 -timeout 10m $(TAGS))
+
 # The shipped binary has no C in it, and neither has anything else but the
 # tests that run under the race detector.
 export CGO_ENABLED := 0
@@ -56,7 +60,7 @@ demo: build ## watch a container being born, live and go (needs root)
 # Tests in tests/ drive the built binary and compare the machine before and
 # after: one package at a time, and nothing else beside them.
 .PHONY: test
-test: lint build $(SUITE) ## run all tests (needs root); the last line counts them
+test: lint build $(SUITE) $(CONTAINERD2) ## run all tests (needs root); the last line counts them
 	@scripts/need.sh $(NEED_TEST)
 	@scripts/rootfs.sh
 	@mkdir -p dist/results && go build -o dist/report ./tests/report
@@ -67,6 +71,8 @@ test: lint build $(SUITE) ## run all tests (needs root); the last line counts th
 	go test -json -count=1 -p 1 -timeout 20m $(TAGS) ./tests/... || status=1; \
 	echo '# conformance'; \
 	(cd tests/conformance && MOCKER=$(CURDIR)/mocker go test -json -count=1 -parallel 4 -timeout 20m $(TAGS)) || status=1; \
+	echo '# current containerd'; \
+	$(GO_RUNC) || status=1; \
 	if command -v gcc >/dev/null; then \
 		echo '# race detector'; \
 		CGO_ENABLED=1 go test -json -count=1 -race -timeout 20m $(TAGS) $(RACE) || status=1; \
@@ -151,6 +157,19 @@ lint: $(LINTER) ## check the source with go vet and the pinned linter
 $(LINTER): tools/go.mod
 	@echo "building the linter pinned in tools/go.mod (a minute or two, once)"
 	@cd tools && go build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# A current containerd with its shim and its client, since a distribution's is
+# old, from the module cache; without what needs a C library.
+$(CONTAINERD2): tests/engines/containerd2/go.mod
+	@echo "building the containerd pinned in tests/engines/containerd2/go.mod (four minutes or more, once)"
+	@cd tests/engines/containerd2 && go build -trimpath -ldflags '-s -w' -tags no_btrfs,no_devmapper,no_zfs -o ../../../$(@D)/ tool
+	@touch $@
+
+.PHONY: engines
+engines: build $(CONTAINERD2) ## run containers under podman and containerd, with mocker and with runc (needs root)
+	@scripts/need.sh $(NEED_TEST)
+	@go build -o dist/report ./tests/report
+	@{ go test -json -count=1 -timeout 20m $(TAGS) ./tests/engines; $(GO_RUNC); } | dist/report
 
 .PHONY: bench
 bench: build ## time mocker beside runc and crun (needs root)
