@@ -26,9 +26,9 @@ PLACE ?= $(if $(filter cgroup2fs,$(shell stat -f -c %T /sys/fs/cgroup)),v2,v1)
 DEB_ARCH = $(shell dpkg --print-architecture)
 RACE := ./commands/... ./specconv/... ./hooks/... ./libcontainer/...
 
-# The module of tests that call mocker as a current containerd does.
+# A current containerd, and the module that pins it.
 CONTAINERD2 := dist/containerd2/containerd
-GO_RUNC := (cd tests/engines/containerd2 && MOCKER=$(CURDIR)/mocker go test -json -count=1 -timeout 10m $(TAGS))
+CONTAINERD2_MODULE := tests/engines/containerd2
 
 # The shipped binary has no C in it, and neither has anything else but the
 # tests that run under the race detector.
@@ -60,7 +60,7 @@ demo: build ## watch a container being born, live and go (needs root)
 # Tests in tests/ drive the built binary and compare the machine before and
 # after: one package at a time, and nothing else beside them.
 .PHONY: test
-test: lint build $(SUITE) $(CONTAINERD2) ## run all tests (needs root); the last line counts them
+test: lint build $(SUITE) ## run all tests (needs root); the last line counts them
 	@scripts/need.sh $(NEED_TEST)
 	@scripts/rootfs.sh
 	@mkdir -p dist/results && go build -o dist/report ./tests/report
@@ -71,8 +71,6 @@ test: lint build $(SUITE) $(CONTAINERD2) ## run all tests (needs root); the last
 	go test -json -count=1 -p 1 -timeout 20m $(TAGS) ./tests/... || status=1; \
 	echo '# conformance'; \
 	(cd tests/conformance && MOCKER=$(CURDIR)/mocker go test -json -count=1 -parallel 4 -timeout 20m $(TAGS)) || status=1; \
-	echo '# current containerd'; \
-	$(GO_RUNC) || status=1; \
 	if command -v gcc >/dev/null; then \
 		echo '# race detector'; \
 		CGO_ENABLED=1 go test -json -count=1 -race -timeout 20m $(TAGS) $(RACE) || status=1; \
@@ -158,18 +156,27 @@ $(LINTER): tools/go.mod
 	@echo "building the linter pinned in tools/go.mod (a minute or two, once)"
 	@cd tools && go build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-# A current containerd with its shim and its client, since a distribution's is
-# old, from the module cache; without what needs a C library.
-$(CONTAINERD2): tests/engines/containerd2/go.mod
-	@echo "building the containerd pinned in tests/engines/containerd2/go.mod (four minutes or more, once)"
-	@cd tests/engines/containerd2 && go build -trimpath -ldflags '-s -w' -tags no_btrfs,no_devmapper,no_zfs -o ../../../$(@D)/ tool
-	@touch $@
+# Its daemon and its shim, since a distribution's are old, without what needs a C
+# library and without what runs no container; with -trimpath they could not
+# share what is built with the tests.
+$(CONTAINERD2): $(CONTAINERD2_MODULE)/go.mod $(CONTAINERD2_MODULE)/daemon/main.go
+	@echo "building the containerd pinned in $(CONTAINERD2_MODULE)/go.mod (two minutes, once)"
+	@mkdir -p $(@D)
+	@cd $(CONTAINERD2_MODULE) && go build -ldflags '-s -w' -tags no_btrfs,no_devmapper,no_zfs -o ../../../$(@D)/ tool
+	@cd $(CONTAINERD2_MODULE) && go build -ldflags '-s -w' -tags no_btrfs,no_devmapper,no_zfs -o ../../../$@ ./daemon
 
+# What takes more programs than a distribution has; "make test" has the rest of
+# tests/engines.
 .PHONY: engines
-engines: build $(CONTAINERD2) ## run containers under podman and containerd, with mocker and with runc (needs root)
+engines: build $(CONTAINERD2) ## run containers under a current containerd, go-runc and the CRI (needs root)
 	@scripts/need.sh $(NEED_TEST)
 	@go build -o dist/report ./tests/report
-	@{ go test -json -count=1 -timeout 20m $(TAGS) ./tests/engines; $(GO_RUNC); } | dist/report
+	@{ status=0; \
+	echo '# current containerd'; \
+	MOCKER=$(CURDIR)/mocker go test -json -count=1 -timeout 10m $(TAGS),containerd2 -run '^TestContainerd2$$' ./tests/engines || status=1; \
+	echo '# go-runc and the CRI'; \
+	(cd $(CONTAINERD2_MODULE) && MOCKER=$(CURDIR)/mocker go test -json -count=1 -timeout 10m $(TAGS)) || status=1; \
+	exit $$status; } | dist/report
 
 .PHONY: bench
 bench: build ## time mocker beside runc and crun (needs root)

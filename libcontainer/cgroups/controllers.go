@@ -72,7 +72,7 @@ func keeps(dir string) ([]string, error) {
 func keepAll(dir string) error {
 	given, err := oci.ReadFile(dir, subtreeControl)
 	if err != nil {
-		return nil //nolint:nilerr // of v1, or gone
+		return nil // of v1, or gone
 	}
 	for name := range strings.FieldsSeq(given) {
 		if err := oci.WriteFile(dir, subtreeControl, "-"+name); err != nil {

@@ -2,11 +2,14 @@ package engines
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
@@ -43,7 +46,7 @@ func (c containerd) outOfMemory(t *testing.T) {
 	}
 	want := []string{"/tasks/create", "/tasks/start", "/tasks/oom", "/tasks/exit", "/tasks/delete"}
 	var got []string
-	drive.Eventually(t, "all of its life has been told", func() bool {
+	for end := time.Now().Add(drive.Patience(20 * time.Second)); !slices.Contains(got, "/tasks/delete") && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		got = nil
 		for event := range strings.Lines(events.Output()) {
 			i := slices.IndexFunc(want, func(topic string) bool { return strings.Contains(event, " "+topic+" ") })
@@ -51,8 +54,7 @@ func (c containerd) outOfMemory(t *testing.T) {
 				got = append(got, want[i])
 			}
 		}
-		return slices.Contains(got, "/tasks/delete")
-	})
+	}
 	// The end can be told before its reason.
 	slices.SortFunc(got, func(a, b string) int { return slices.Index(want, a) - slices.Index(want, b) })
 	if got = slices.Compact(got); !slices.Equal(got, want) {
@@ -129,23 +131,35 @@ func (c containerd) restarted(t *testing.T) {
 }
 
 // fifty containers live at the same time, and each ends with a status of its
-// own.
+// own. None of them polls: what they wait for is that a FIFO closes.
 func (c containerd) fifty(t *testing.T) {
 	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	gate, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gate.Close()
 	flags := []string{"--rm", "--mount", "type=bind,src=" + dir + ",dst=/seen,options=rbind:ro"}
 	var clients [50]*drive.Cmd
 	for i := range clients {
-		line := c.run(flags, fmt.Sprintf("box%d", i), "sh", "-c", fmt.Sprintf("until [ -e /seen/now ]; do sleep 0.1; done; exit %d", 100+i))
+		line := c.run(flags, fmt.Sprintf("box%d", i), "sh", "-c", fmt.Sprintf("exec 3</seen/fifo; echo in; read x <&3; exit %d", 100+i))
 		clients[i] = drive.Start(t, line[0], line[1:]...)
 	}
-	alive := 0
-	for end := time.Now().Add(drive.Patience(45 * time.Second)); alive < len(clients) && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		alive = strings.Count(c.ok("task", "ls"), "RUNNING")
+	in := 0
+	for end := time.Now().Add(drive.Patience(45 * time.Second)); in < len(clients) && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		in = 0
+		for _, client := range clients {
+			in += strings.Count(client.Output(), "in\n")
+		}
 	}
-	if alive != len(clients) {
-		t.Errorf("%d of %d containers run", alive, len(clients))
+	if alive := strings.Count(c.ok("task", "ls"), "RUNNING"); in != len(clients) || alive != in {
+		t.Errorf("%d of %d containers run, %d have said so", alive, len(clients), in)
 	}
-	writeFile(t, filepath.Join(dir, "now"), "")
+	gate.Close()
 	for i, client := range clients {
 		if r := client.Wait(); r.Code != 100+i {
 			t.Errorf("container %d: %v", i, r)
