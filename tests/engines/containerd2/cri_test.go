@@ -51,6 +51,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   conf_dir = "%[1]s/cni"
 [plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "native"
+  default_runtime_name = "` + handle + `"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.` + handle + `]
   runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.` + handle + `.options]
@@ -79,6 +80,7 @@ func newKubelet(t *testing.T, runtime string) *kubelet {
 	for name, text := range map[string]string{
 		"config.toml":       fmt.Sprintf(configuration, k.dir, runtime),
 		"cni/none":          noNetwork,
+		"cni/loopback":      noNetwork,
 		"cni/pods.conflist": `{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"none"}]}`,
 	} {
 		k.must("write", os.WriteFile(filepath.Join(k.dir, name), []byte(text), 0o755))
@@ -95,8 +97,14 @@ func newKubelet(t *testing.T, runtime string) *kubelet {
 		return r.Code == 0
 	})
 	images := cri.NewImageServiceClient(conn)
+	defer func() {
+		if err != nil {
+			t.Log(err)
+		}
+	}()
 	drive.Eventually(t, "the CRI knows the image", func() bool {
-		st, err := images.ImageStatus(ctx, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: image}})
+		var st *cri.ImageStatusResponse
+		st, err = images.ImageStatus(ctx, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: image}})
 		return err == nil && st.Image != nil
 	})
 	return k
@@ -118,7 +126,7 @@ func (k *kubelet) start() {
 			k.t.Errorf("containerd: %v", err)
 		}
 		if text, err := os.ReadFile(log.Name()); err == nil && k.t.Failed() {
-			k.t.Logf("containerd said:\n%s", text[max(0, len(text)-6000):])
+			k.t.Logf("containerd said:\n%s", text[max(0, len(text)-16000):])
 		}
 		_ = unix.Unmount("/run/containerd", unix.MNT_DETACH)
 		_ = os.RemoveAll("/run/containerd")
@@ -206,8 +214,8 @@ func (k *kubelet) sh(id, script, want string) {
 	}
 }
 
-// TestCRI is Debian's containerd under a kubelet: pods and containers, with mocker and
-// with runc.
+// TestCRI is Debian's containerd under a kubelet: a pod and a container, with
+// mocker and with runc.
 func TestCRI(t *testing.T) {
 	before := drive.TakeSnapshot(t)
 	t.Cleanup(func() {
