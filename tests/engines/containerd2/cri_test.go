@@ -238,7 +238,7 @@ func TestCRI(t *testing.T) {
 func (k *kubelet) life() {
 	pod, sandbox := k.pod()
 	id := k.container(pod, sandbox)
-	k.sh(id, "hostname; ls /proc/1/root/bin/plain; grep Seccomp: /proc/self/status", "pod\n/bin/plain\nSeccomp:\t2\n")
+	k.sh(id, "hostname; ls /bin/plain; grep Seccomp: /proc/self/status", "pod\n/bin/plain\nSeccomp:\t2\n")
 	st, err := k.ContainerStats(k.ctx, &cri.ContainerStatsRequest{ContainerId: id})
 	if k.must("ContainerStats", err); st.Stats.Memory.GetUsageBytes().GetValue() == 0 {
 		k.t.Errorf("ContainerStats: %v", st)
