@@ -44,9 +44,10 @@ func (c containerd) outOfMemory(t *testing.T) {
 	if r.Code != 137 {
 		t.Errorf("the container: %v", r)
 	}
-	want := []string{"/tasks/create", "/tasks/start", "/tasks/oom", "/tasks/exit", "/tasks/delete"}
+	// A shim may end before it has told of the delete.
+	want := []string{"/tasks/create", "/tasks/start", "/tasks/oom", "/tasks/exit"}
 	var got []string
-	for end := time.Now().Add(drive.Patience(20 * time.Second)); !slices.Contains(got, "/tasks/delete") && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(drive.Patience(20 * time.Second)); len(got) < len(want) && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		got = nil
 		for event := range strings.Lines(events.Output()) {
 			i := slices.IndexFunc(want, func(topic string) bool { return strings.Contains(event, " "+topic+" ") })
@@ -54,10 +55,11 @@ func (c containerd) outOfMemory(t *testing.T) {
 				got = append(got, want[i])
 			}
 		}
+		// The end can be told before its reason.
+		slices.SortFunc(got, func(a, b string) int { return slices.Index(want, a) - slices.Index(want, b) })
+		got = slices.Compact(got)
 	}
-	// The end can be told before its reason.
-	slices.SortFunc(got, func(a, b string) int { return slices.Index(want, a) - slices.Index(want, b) })
-	if got = slices.Compact(got); !slices.Equal(got, want) {
+	if !slices.Equal(got, want) {
 		t.Errorf("events %q, want %q", got, want)
 	}
 	c.gone()
