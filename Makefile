@@ -27,6 +27,10 @@ PLACE ?= $(if $(filter cgroup2fs,$(shell stat -f -c %T /sys/fs/cgroup)),v2,v1)
 DEB_ARCH = $(shell dpkg --print-architecture)
 RACE := ./commands/... ./specconv/... ./hooks/... ./libcontainer/...
 
+# A current containerd, and the module that pins it.
+CONTAINERD2 := dist/containerd2/containerd
+CONTAINERD2_MODULE := tests/engines/containerd2
+
 # The shipped binary has no C in it, and neither has anything else but the
 # tests that run under the race detector.
 export CGO_ENABLED := 0
@@ -152,6 +156,28 @@ lint: $(LINTER) ## check the source with go vet and the pinned linter
 $(LINTER): tools/go.mod
 	@echo "building the linter pinned in tools/go.mod (a minute or two, once)"
 	@cd tools && go build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# Its daemon and its shim, since a distribution's are old, without what needs a C
+# library and without what runs no container; with -trimpath they could not
+# share what is built with the tests.
+$(CONTAINERD2): $(CONTAINERD2_MODULE)/go.mod $(CONTAINERD2_MODULE)/daemon/main.go
+	@echo "building the containerd pinned in $(CONTAINERD2_MODULE)/go.mod (two minutes, once)"
+	@mkdir -p $(@D)
+	@cd $(CONTAINERD2_MODULE) && go build -ldflags '-s -w' -tags no_btrfs,no_devmapper,no_zfs -o ../../../$(@D)/ tool
+	@cd $(CONTAINERD2_MODULE) && go build -ldflags '-s -w' -tags no_btrfs,no_devmapper,no_zfs -o ../../../$@ ./daemon
+
+# What takes more programs than a distribution has; "make test" has the rest of
+# tests/engines.
+.PHONY: engines
+engines: build $(CONTAINERD2) ## run containers under a current containerd, go-runc and the CRI (needs root)
+	@scripts/need.sh $(NEED_TEST)
+	@go build -o dist/report ./tests/report
+	@{ status=0; \
+	echo '# current containerd'; \
+	MOCKER=$(CURDIR)/mocker go test -json -count=1 -timeout 10m $(TAGS),containerd2 -run '^TestContainerd2$$' ./tests/engines || status=1; \
+	echo '# go-runc and the CRI'; \
+	(cd $(CONTAINERD2_MODULE) && MOCKER=$(CURDIR)/mocker go test -json -count=1 -timeout 10m $(TAGS)) || status=1; \
+	exit $$status; } | dist/report
 
 .PHONY: bench
 bench: build ## time mocker beside runc and crun (needs root)

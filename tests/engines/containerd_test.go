@@ -3,10 +3,12 @@ package engines
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,57 +17,119 @@ import (
 
 const ctrImage = "example.org/box:latest"
 
-// containerd is one that keeps all it has in directories of the test.
+// containerd is one that keeps all it has in directories of the test. Its
+// client names the runtime for every container, so that one daemon has
+// containers of several runtimes.
 type containerd struct {
 	t         *testing.T
 	dir       string
+	programs  string // directory of the daemon and its shim; "" for those of the machine
 	namespace string
+	daemon    *daemon
+
+	runtime string // path of the runtime of this subtest
 }
 
+// daemon is the process of a containerd, another one after a restart.
+type daemon struct{ cmd *exec.Cmd }
+
 // newContainerd starts a containerd that has the image ctrImage.
-func newContainerd(t *testing.T) *containerd {
+func newContainerd(t *testing.T, programs string) *containerd {
 	t.Helper()
 	dir := t.TempDir()
-	c := &containerd{t: t, dir: dir, namespace: cgroupParent(t, "containerd")}
-	conf := writeFile(t, filepath.Join(dir, "config.toml"), fmt.Sprintf(`version = 2
+	c := &containerd{t: t, dir: dir, programs: programs, daemon: &daemon{}, namespace: cgroupParent(t, "containerd")}
+	writeFile(t, c.config(), fmt.Sprintf(`version = 2
 root = %q
 state = %q
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
 [grpc]
 address = %q
 [ttrpc]
 address = %q
 `, dir+"/root", dir+"/state", c.socket(), c.socket()+".ttrpc"))
-	daemon := drive.Start(t, "containerd", "--config", conf)
-	t.Cleanup(func() { c.end(daemon) })
-	drive.Eventually(t, "containerd answers", func() bool { return execLine(c.t, c.line("version")).Code == 0 })
+	open(t, dir)
+	t.Setenv("CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS", "1") // of cgroup v1
+	c.start()
+	t.Cleanup(c.end)
 	c.ok("image", "import", "--snapshotter", "native", makeImage(t, makeLayer(t), ctrImage))
 	return c
 }
 
-// end stops the daemon, and removes the directories that its shims and
-// clients have at a fixed place.
-func (c *containerd) end(daemon *drive.Cmd) {
-	if err := daemon.Process.Signal(unix.SIGTERM); err != nil {
+// open lets the users of user namespaces come to a directory of the test,
+// in which they have their root file systems and volumes.
+func open(t *testing.T, dir string) {
+	t.Helper()
+	for _, dir := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// start starts the daemon. Not by drive.Start: it lives longer than a minute.
+func (c *containerd) start() {
+	c.t.Helper()
+	log, err := os.OpenFile(filepath.Join(c.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(filepath.Join(c.programs, "containerd"), "--config", c.config())
+	cmd.Env = append(os.Environ(), "PATH="+c.programs+":"+os.Getenv("PATH")) // where its shim is
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.daemon.cmd = cmd
+	drive.Eventually(c.t, "containerd answers", func() bool { return execLine(c.t, c.line("version")).Code == 0 })
+}
+
+// stop stops the daemon, not the containers.
+func (c *containerd) stop() {
+	c.t.Helper()
+	if err := c.daemon.cmd.Process.Signal(unix.SIGTERM); err != nil {
 		c.t.Error(err)
 	}
-	if r := daemon.Wait(); r.Code != 0 {
-		c.t.Errorf("containerd: %v", r)
+	kill := time.AfterFunc(drive.Patience(20*time.Second), func() { _ = c.daemon.cmd.Process.Kill() })
+	defer kill.Stop()
+	if err := c.daemon.cmd.Wait(); err != nil {
+		c.t.Errorf("containerd: %v", err)
+	}
+}
+
+// end stops the daemon, and removes the directories that its shims and
+// clients have at a fixed place.
+func (c *containerd) end() {
+	c.stop()
+	if log, err := os.ReadFile(filepath.Join(c.dir, "log")); err == nil && c.t.Failed() {
+		c.t.Logf("containerd said:\n%s", log[max(0, len(log)-4096):])
+	}
+	if c.programs != "" {
+		// Its client is an old one, which forgets the FIFOs of a task that the
+		// daemon knows no more, and its shim the root of the runtime.
+		for _, dir := range []string{"/run/containerd/fifo", "/run/containerd/runc"} {
+			if err := os.RemoveAll(dir); err != nil {
+				c.t.Error(err)
+			}
+		}
 	}
 	for _, dir := range []string{"/run/containerd/s", "/run/containerd/fifo", "/run/containerd"} {
-		if err := os.Remove(dir); err != nil {
+		if err := os.Remove(dir); err != nil && !os.IsNotExist(err) {
 			c.t.Error(err) // a container or a shim has left something
 		}
 	}
 }
 
-func (c *containerd) socket() string   { return filepath.Join(c.dir, "sock") }
-func (c *containerd) runcRoot() string { return filepath.Join(c.dir, "runc") }
+func (c *containerd) config() string { return filepath.Join(c.dir, "config.toml") }
+func (c *containerd) socket() string { return filepath.Join(c.dir, "sock") }
+func (c *containerd) runcRoot() string {
+	return filepath.Join(c.dir, "roots", filepath.Base(c.runtime))
+}
 
-// runtimeRoot is the flag by which the shim tells the runtime where its
-// states are.
-func (c *containerd) runtimeRoot() []string {
-	return []string{"--root", filepath.Join(c.runcRoot(), c.namespace)}
+// ask runs the runtime as the shim does, which tells it where its states are.
+func (c *containerd) ask(args ...string) drive.Result {
+	c.t.Helper()
+	return drive.Exec(c.t, c.runtime, append([]string{"--root", filepath.Join(c.runcRoot(), c.namespace)}, args...)...)
 }
 
 func (c *containerd) line(args ...string) []string {
@@ -74,9 +138,22 @@ func (c *containerd) line(args ...string) []string {
 
 // run is the command line of ctr run for the image.
 func (c *containerd) run(flags []string, id string, cmd ...string) []string {
-	return slices.Concat(c.line("run", "--snapshotter", "native",
-		"--runtime", "io.containerd.runc.v2", "--runc-binary", runtimePath(c.t), "--runc-root", c.runcRoot()),
-		flags, []string{ctrImage, id}, cmd)
+	return slices.Concat(c.line("run"), c.made(), flags, []string{ctrImage, id}, cmd)
+}
+
+// made are the flags of every container: of its root, its runtime, and the
+// engine's own seccomp profile.
+func (c *containerd) made() []string {
+	return []string{
+		"--snapshotter", "native", "--seccomp",
+		"--runtime", "io.containerd.runc.v2", "--runc-binary", c.runtime, "--runc-root", c.runcRoot(),
+	}
+}
+
+// background runs a container in the background.
+func (c *containerd) background(flags []string, id string, cmd ...string) {
+	c.t.Helper()
+	okLine(c.t, c.run(append([]string{"--detach"}, flags...), id, cmd...))
 }
 
 func (c *containerd) ok(args ...string) string {
@@ -84,198 +161,92 @@ func (c *containerd) ok(args ...string) string {
 	return okLine(c.t, c.line(args...))
 }
 
-// subtest is the same containerd for a subtest.
+// remove kills a container, waits for its end and removes it.
+func (c *containerd) remove(id string) {
+	c.t.Helper()
+	c.ok("task", "kill", "--signal", "KILL", id)
+	c.stopped(id, 137)
+	c.ok("container", "rm", id)
+}
+
+// subtest runs a scenario with mocker and with runc, on the same daemon. The
+// same must come of both; where a scenario has to tell them apart, it says so.
 func (c *containerd) subtest(name string, do func(c containerd, t *testing.T)) {
 	c.t.Run(name, func(t *testing.T) {
-		sub := *c
-		sub.t = t
-		do(sub, t)
+		for _, runtime := range runtimes(t) {
+			t.Run(filepath.Base(runtime), func(t *testing.T) {
+				sub := *c
+				sub.t, sub.runtime = t, runtime
+				t.Cleanup(sub.sweep)
+				do(sub, t)
+			})
+		}
 	})
 }
 
-func TestContainerd(t *testing.T) {
+// sweep removes what a failed scenario has left.
+func (c *containerd) sweep() {
+	if !c.t.Failed() {
+		return
+	}
+	for id := range strings.FieldsSeq(execLine(c.t, c.line("task", "ls", "--quiet")).Stdout) {
+		execLine(c.t, c.line("task", "rm", "--force", id))
+	}
+	for id := range strings.FieldsSeq(execLine(c.t, c.line("container", "ls", "--quiet")).Stdout) {
+		execLine(c.t, c.line("container", "rm", id))
+	}
+}
+
+// runtimes are mocker and runc, or the one that RUNTIME names.
+func runtimes(t *testing.T) []string {
+	t.Helper()
+	names := []string{drive.Runtime(t)}
+	if !drive.Others() {
+		names = append(names, "runc")
+	}
+	for i, name := range names {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names[i] = path
+	}
+	return names
+}
+
+// TestContainerd is Debian's; TestContainerd2 is the current one.
+func TestContainerd(t *testing.T) { testContainerd(t, "") }
+
+func testContainerd(t *testing.T, programs string) {
 	leaveNothing(t)
-	c := newContainerd(t)
+	c := newContainerd(t, programs)
 	for i, f := range c.foregrounds() {
-		c.subtest(f.name, func(c containerd, t *testing.T) {
+		c.subtest(f.name, func(c containerd, _ *testing.T) {
 			c.foreground(fmt.Sprintf("box%d", i), f)
 		})
 	}
-	c.subtest("terminal", containerd.terminal)
-	c.subtest("detached", containerd.detached)
-	c.subtest("exec", containerd.exec)
-	c.subtest("all", containerd.all)
-	c.subtest("force", containerd.force)
-	c.subtest("paused", containerd.paused)
-	c.subtest("again", containerd.again)
-}
-
-func (c *containerd) foregrounds() []foreground {
-	volume := c.t.TempDir()
-	writeFile(c.t, filepath.Join(volume, "file"), "shared\n")
-	sh := func(script string) []string { return []string{"sh", "-c", script} }
-	bind := func(options string) []string {
-		return []string{"--mount", "type=bind,src=" + volume + ",dst=/v,options=" + options}
+	if programs != "" {
+		c.subtest("idmapped volume", containerd.mapped)
 	}
-	return []foreground{
-		{name: "true", cmd: []string{"/bin/true"}},
-		{name: "status", cmd: sh("exit 7"), code: 7},
-		{name: "output", cmd: sh("echo out; echo err >&2"), stdout: "out\n", stderr: "err\n"},
-		{name: "missing", cmd: []string{"nosuch"}, code: 1, stderr: `exec: "nosuch": executable file not found in $PATH`},
-		{name: "not executable", cmd: []string{"/bin/plain"}, code: 1, stderr: `exec: "/bin/plain": permission denied`},
-		{
-			name: "process", flags: []string{"--env", "A=b", "--cwd", "/tmp"},
-			cmd: sh("echo $A; pwd; ulimit -n; grep CapEff /proc/self/status"), stdout: "b\n/tmp\n1024\nCapEff:\t00000000a80425fb\n",
-		},
-		{name: "limits", flags: []string{"--memory-limit", "67108864", "--cpus", "0.5"}, cmd: sh("grep -c /" + c.namespace + "/ /proc/self/cgroup"), stdout: "10\n"},
-		{name: "out of memory", flags: []string{"--memory-limit", "8388608"}, cmd: sh("x=aaaaaaaa; while :; do x=$x$x; done"), code: 137},
-		{name: "bind", flags: bind("rbind:rw"), cmd: sh("cat /v/file; echo new > /v/made; cat /v/made"), stdout: "shared\nnew\n"},
-		{name: "read-only bind", flags: bind("rbind:ro"), cmd: sh("touch /v/other 2>&1"), code: 1, stdout: "touch: /v/other: Read-only file system\n"},
-		{name: "read-only root", flags: []string{"--read-only"}, cmd: sh("touch /file 2>&1"), code: 1, stdout: "touch: /file: Read-only file system\n"},
-		{name: "host network", flags: []string{"--net-host"}, cmd: sh("test -e /sys/class/net/lo && cat /bin/plain"), stdout: "plain\n"},
-	}
-}
-
-// foreground runs a container that does not end before its output has come.
-// ctr before 1.6.22 can lose what it has not read by then (containerd pull
-// request 8643).
-func (c containerd) foreground(id string, f foreground) {
-	c.t.Helper()
-	dir := c.t.TempDir()
-	flags := append([]string{"--rm", "--mount", "type=bind,src=" + dir + ",dst=/seen,options=rbind:ro"}, f.flags...)
-	cmd := f.cmd
-	if f.stdout != "" {
-		const hold = `"$@"; status=$?; until [ -e /seen/now ]; do sleep 0.02; done; exit $status`
-		cmd = append([]string{"sh", "-c", hold, "sh"}, cmd...)
-	}
-	line := c.run(flags, id, cmd...)
-	ctr := drive.Start(c.t, line[0], line[1:]...)
-	if f.stdout != "" {
-		defer writeFile(c.t, filepath.Join(dir, "now"), "") // if it never comes
-		drive.Eventually(c.t, "there is as much output as there should be", func() bool {
-			return len(ctr.Output()) >= len(f.stdout) && len(ctr.Errors()) >= len(f.stderr)
-		})
-		writeFile(c.t, filepath.Join(dir, "now"), "")
-	}
-	f.check(c.t, ctr.Wait())
-	c.gone()
-}
-
-// gone fails the test unless ctr and the runtime know of no container.
-func (c containerd) gone() {
-	c.t.Helper()
-	for what, list := range map[string]string{
-		"task":                c.ok("task", "ls", "--quiet"),
-		"container":           c.ok("container", "ls", "--quiet"),
-		"runtime's container": drive.OK(c.t, append(c.runtimeRoot(), "list", "--quiet")...),
+	for _, s := range []struct {
+		name string
+		do   func(c containerd, t *testing.T)
+	}{
+		{"user namespace", containerd.users},
+		{"terminal", containerd.terminal},
+		{"detached", containerd.detached},
+		{"exec", containerd.exec},
+		{"exec with terminal", containerd.execTerminal},
+		{"kill all", containerd.all},
+		{"remove by force", containerd.force},
+		{"paused", containerd.paused},
+		{"started again", containerd.again},
+		{"metrics", containerd.metrics},
+		{"event of no memory", containerd.outOfMemory},
+		{"checkpoint", containerd.checkpoint},
+		{"daemon restarted", containerd.restarted},
+		{"fifty at once", containerd.fifty},
 	} {
-		if list != "" {
-			c.t.Errorf("a %s is left: %s", what, list)
-		}
+		c.subtest(s.name, s.do)
 	}
-}
-
-// terminal: the shim gets the terminal over its console socket, and ctr
-// resizes it to its own.
-func (c containerd) terminal(t *testing.T) {
-	line := inTerminal(t, c.run([]string{"--rm", "--tty"}, "tty", "sh", "-c", atTerminal.cmd[2]+"; exec sleep 1000"))
-	cmd := drive.Start(t, line[0], line[1:]...)
-	want := atTerminal
-	want.code = 137
-	// It ends when the output is there: see foreground.
-	drive.Eventually(t, "the container has its terminal", func() bool {
-		return len(strings.ReplaceAll(cmd.Output(), "\r", "")) >= len(want.stdout)
-	})
-	c.ok("task", "kill", "--signal", "KILL", "tty")
-	want.check(t, cmd.Wait())
-	c.gone()
-}
-
-// task is the line of ctr task ls for a container: its pid and its status.
-func (c containerd) task(id string) (pid, status string) {
-	c.t.Helper()
-	for line := range strings.Lines(c.ok("task", "ls")) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == id {
-			return f[1], f[2]
-		}
-	}
-	return "", "none"
-}
-
-// detached runs a container in the background: what ctr says, what the
-// runtime says, its pid file, its end by a signal.
-func (c containerd) detached(t *testing.T) {
-	pidFile := filepath.Join(t.TempDir(), "pid")
-	okLine(c.t, c.run([]string{"--detach", "--pid-file", pidFile}, "box", "sleep", "1000"))
-	pid, status := c.task("box")
-	if status != "RUNNING" {
-		t.Errorf("task ls: %s", status)
-	}
-	if got := state(t, append(c.runtimeRoot(), "box")...); got != "running" {
-		t.Errorf("the runtime says %q", got)
-	}
-	data, err := os.ReadFile(pidFile)
-	if err != nil || string(data) != pid {
-		t.Errorf("pid file: %q, %v, task ls says %s", data, err, pid)
-	}
-	exe, err := os.ReadFile("/proc/" + pid + "/cmdline")
-	if err != nil || string(exe) != "sleep\x001000\x00" {
-		t.Errorf("process %s is %q, %v", pid, exe, err)
-	}
-	if got := c.ok("task", "metrics", "box"); !strings.Contains(got, "pids.current") {
-		t.Errorf("task metrics: %s", got)
-	}
-	c.ok("task", "kill", "--signal", "KILL", "box")
-	c.stopped("box", 137)
-	c.ok("container", "rm", "box")
-	c.gone()
-}
-
-// stopped waits for the end of a task and removes it.
-func (c containerd) stopped(id string, code int) {
-	c.t.Helper()
-	drive.Eventually(c.t, id+" has stopped", func() bool {
-		_, status := c.task(id)
-		return status == "STOPPED"
-	})
-	r := execLine(c.t, c.line("task", "rm", id))
-	if r.Code != 0 || !strings.Contains(r.Stderr, fmt.Sprintf("exit with non-zero exit code %d", code)) {
-		c.t.Errorf("task rm: %v, want status %d", r, code)
-	}
-}
-
-// all: a signal to every process of a container, as CRI sends it.
-func (c containerd) all(*testing.T) {
-	okLine(c.t, c.run([]string{"--detach"}, "box", "sh", "-c", "sleep 1000 & sleep 1000"))
-	c.ok("task", "kill", "--all", "--signal", "KILL", "box")
-	c.stopped("box", 137)
-	c.ok("container", "rm", "box")
-	c.gone()
-}
-
-// force removes a task as it runs.
-func (c containerd) force(*testing.T) {
-	okLine(c.t, c.run([]string{"--detach"}, "box", "sleep", "1000"))
-	c.ok("task", "rm", "--force", "box")
-	c.ok("container", "rm", "box")
-	c.gone()
-}
-
-// again: a task ends by the signal that it listens to, and is made anew in
-// its container.
-func (c containerd) again(t *testing.T) {
-	ready := t.TempDir()
-	now := filepath.Join(ready, "now")
-	okLine(c.t, c.run([]string{"--detach", "--mount", "type=bind,src=" + ready + ",dst=/ready,options=rbind:rw"}, "box",
-		"sh", "-c", `trap "exit 4" TERM; touch /ready/now; while :; do sleep 0.02; done`))
-	for round := range 2 {
-		if round > 0 {
-			c.ok("task", "start", "--detach", "box")
-		}
-		drive.Eventually(t, "the container is ready", func() bool { return os.Remove(now) == nil })
-		c.ok("task", "kill", "--signal", "TERM", "box")
-		c.stopped("box", 4)
-	}
-	c.ok("container", "rm", "box")
-	c.gone()
 }

@@ -1,8 +1,6 @@
 package engines
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -52,29 +50,4 @@ func (p podman) exec(t *testing.T) {
 		return execLine(p.t, exec(nil, "test", "-e", "/came")).Code == 0
 	})
 	p.ok("rm", "--force", "--time", "0", "box")
-}
-
-// exec: processes beside the first one, as the CRI has them too.
-func (c containerd) exec(t *testing.T) {
-	okLine(c.t, c.run([]string{"--detach"}, "beside", "sleep", "1000"))
-	for _, f := range execs(1, 1) {
-		if f.code == 0 && f.stdout != "" {
-			f.cmd = []string{"sh", "-c", strings.TrimPrefix(f.cmd[2], "sh -c ") + "; sleep 0.3"} // see foreground
-		}
-		t.Run(f.name, func(t *testing.T) {
-			f.check(t, execLine(t, slices.Concat(c.line("task", "exec", "--exec-id", strings.ReplaceAll(f.name, " ", "-")), f.flags, []string{"beside"}, f.cmd)))
-		})
-	}
-	line := c.line("task", "exec", "--exec-id", "long", "beside", "sh", "-c", "echo in; exec sleep 1000")
-	long := drive.Start(t, line[0], line[1:]...)
-	drive.Eventually(t, "the long one is in", func() bool { return long.Output() == "in\n" })
-	c.ok("task", "kill", "--exec-id", "long", "--signal", "KILL", "beside")
-	foreground{code: 137, stdout: "in\n"}.check(t, long.Wait())
-	c.ok("task", "kill", "--signal", "KILL", "beside")
-	c.stopped("beside", 137)
-	c.ok("container", "rm", "beside")
-	c.gone()
-	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "runc-process*")); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %q, %v", left, err)
-	}
 }

@@ -88,7 +88,7 @@ func pidOf(t *testing.T, m message) string {
 	return ""
 }
 
-// TestPidfdSocket: create and exec send a pidfd to who asks for it, with the
+// TestPidfdSocket: create, run and exec send a pidfd to who asks for it, with the
 // words of runc; and create to crun's annotation.
 func TestPidfdSocket(t *testing.T) {
 	drive.MockersOwn(t, "Debian's runtimes do not have it")
@@ -122,6 +122,12 @@ func TestPidfdSocket(t *testing.T) {
 	}
 	if _, err := unix.Wait4(pid, nil, 0, nil); err != nil {
 		t.Error(err)
+	}
+	byRun, ran := socket(t)
+	other := newBox(t, func(s *specs.Spec) { s.Process.Args = []string{"sleep", "1000"} })
+	drive.OK(t, "run", "--detach", "--bundle", other.bundle, "--pidfd-socket", byRun, "--pid-file", file, other.id)
+	if m := ran(); m.data != "standard" || pidOf(t, m) != read(t, file) {
+		t.Errorf("run: %q", m.data)
 	}
 }
 
