@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/mocker-runtime/mocker/libcontainer"
 	"github.com/mocker-runtime/mocker/specconv"
 )
 
@@ -16,7 +17,8 @@ func (e *env) featuresVerb(build Build) *cli.Command {
 		Description: `features prints the features structure of the runtime specification: the
 versions of config.json that mocker reads, and the hooks, mount options,
 namespaces, capabilities and other properties that it honours. It is about
-mocker; what the kernel lacks is an error of create.
+mocker, but for seccomp's supportedFlags, which this kernel has; what else the
+kernel lacks is an error of create.
 
 EXAMPLE
     mocker features`,
@@ -29,6 +31,9 @@ func (e *env) features(c *cli.Context, build Build) error {
 		return err
 	}
 	list := specconv.Features()
+	// All else is about mocker alone, but this is what the specification has
+	// beside the flags that are known.
+	list.Linux.Seccomp.SupportedFlags = libcontainer.SeccompFlags()
 	list.Annotations = map[string]string{
 		"io.github.mocker-runtime.mocker.version": build.Version,
 		// The key that every runtime says it with.

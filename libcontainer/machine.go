@@ -3,9 +3,10 @@ package libcontainer
 import (
 	"fmt"
 
-	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/netdevices"
+	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
+	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 )
 
 // checkMachine refuses what the kernel or the machine lacks, before anything
@@ -15,10 +16,11 @@ func (n *creation) checkMachine() (err error) {
 	if n.cfg == nil {
 		return nil
 	}
-	if n.cfg.Traits.MemoryPolicy != nil {
-		if err := inside.Mempolicy(); err != nil {
-			return fmt.Errorf("linux.memoryPolicy: the kernel has no NUMA memory policies: %w", err)
-		}
+	if err := process.CheckMachine(n.cfg); err != nil {
+		return err
+	}
+	if err := rootfs.CheckFilesystems(n.cfg.Mounts); err != nil {
+		return fmt.Errorf("rootfs: %w", err)
 	}
 	if n.cfg.RDT != nil {
 		root := n.opts.Resctrl

@@ -20,6 +20,19 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
 
+// SeccompFlags are the values of linux.seccomp.flags that this kernel takes,
+// sorted. It loads nothing, and takes no rights.
+func SeccompFlags() []string {
+	bits := seccomp.FlagBits()
+	var list []string
+	for _, name := range seccomp.Flags() {
+		if process.TakesFlags(bits[name]) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
 // filterFile is the container's seccomp filter, for exec: with the state, and
 // not in it, which is read by every command.
 const filterFile = "seccomp"

@@ -14,6 +14,8 @@
 #   RUN       regular expression of the tests to run, as for go test -run
 #   PLACE     name of the results, if they are to be kept for "make table";
 #             those of a choice of tests are not, if it is not set
+#   RECORD    with PACKAGES=tests/conformance: not to compare, but to record what
+#             the suite says about mocker, or about RUNTIME=runc or crun
 #   LIMIT     seconds after which the machine is killed; 2400 if not set
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -125,7 +127,7 @@ if [[ -e $work/packages.2 ]]; then
 	run_tests 2 &
 	machines+=($!)
 fi
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 {
 	echo "# $place"
 	tail -n +1 -f --pid="${machines[0]}" "$work/events.1"
@@ -135,6 +137,14 @@ trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 } | tee "$results" | dist/report
 passed=${PIPESTATUS[2]}
 set -e
+
+# What tests/conformance records has to be put together again.
+if [[ ${RECORD:-} ]]; then
+	said=$(sed -n 's/.*"Output":"RECORD \([^ ]*\) \([^ ]*\)\\n".*/\1 \2/p' "$results")
+	for name in $(cut -d ' ' -f 1 <<<"$said" | sort -u); do
+		awk -v name="$name" '$1 == name { print $2 }' <<<"$said" | base64 -d >"tests/conformance/recorded/$name"
+	done
+fi
 
 # A machine that died has tests that never began, and nobody misses them.
 for list in "$work"/packages.*; do

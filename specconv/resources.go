@@ -27,6 +27,9 @@ func convertCgroup(spec *specs.Spec, cfg *config.Config) (err error) {
 		return bad.err()
 	}
 	bad.add(convertLimits(from, to))
+	if m := from.Memory; m != nil && m.KernelTCP != nil {
+		cfg.Cgroup.KernelTCP = *m.KernelTCP
+	}
 	for _, w := range memoryWarnings(from.Memory) {
 		cfg.Warnings = append(cfg.Warnings, "config.json: "+w)
 	}
@@ -77,6 +80,9 @@ func convertMemory(from *specs.LinuxResources, to *cgroups.Resources) error {
 		}
 		to.MemorySwappiness = m.Swappiness
 	}
+	if m.KernelTCP != nil && *m.KernelTCP < -1 {
+		bad.add(refuse("linux.resources.memory.kernelTCP", *m.KernelTCP, "neither a number of bytes nor -1"))
+	}
 	to.OomKillDisable = m.DisableOOMKiller != nil && *m.DisableOOMKiller
 	to.MemoryCheckBeforeUpdate = m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate
 	return bad.err()
@@ -94,9 +100,6 @@ func memoryWarnings(m *specs.LinuxMemory) (list []string) {
 	limits := func(v *int64) bool { return v != nil && *v > 0 }
 	if limits(m.Kernel) { //nolint:staticcheck // deprecated, and still written
 		warn("kernel", "the kernel has no such limit since 5.4")
-	}
-	if limits(m.KernelTCP) {
-		warn("kernelTCP", "deprecated, as the kernel memory limit is")
 	}
 	if m.UseHierarchy != nil && !*m.UseHierarchy {
 		warn("useHierarchy", "the kernel always accounts hierarchically since 5.11")

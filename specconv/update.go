@@ -38,5 +38,9 @@ func Limits(from *specs.LinuxResources) (to *cgroups.Resources, warnings []strin
 	if err := convertLimits(from, to); err != nil {
 		return nil, nil, err
 	}
-	return to, memoryWarnings(from.Memory), nil
+	warnings = memoryWarnings(from.Memory)
+	if m := from.Memory; m != nil && m.KernelTCP != nil && *m.KernelTCP != 0 {
+		warnings = append(warnings, "linux.resources.memory.kernelTCP: ignored: create alone sets it")
+	}
+	return to, warnings, nil
 }

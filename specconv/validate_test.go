@@ -199,9 +199,10 @@ var musts = [...]struct {
 		`linux.seccomp.syscalls[0].args[0].value: missing (config-linux.md, Seccomp)`,
 		`linux.seccomp.syscalls[0].args[0].op: missing (config-linux.md, Seccomp)`,
 	}},
-	{"seccomp: whatever is wrong with a profile", "linux.seccomp", `{"defaultAction":"SCMP_ACT_ALLOW","defaultErrnoRet":1,"architectures":["x"],"flags":["y"],"syscalls":[
+	{"seccomp: whatever is wrong with a profile", "linux.seccomp", `{"defaultAction":"SCMP_ACT_ALLOW","defaultErrnoRet":1,"architectures":["x","SCMP_ARCH_X86","w"],"flags":["y","SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV","v"],"syscalls":[
 		{"names":["read",""],"action":"SCMP_ACT_ERRNO","errnoRet":5000,"args":[{"index":7,"value":1,"op":"z"}]},{"names":["mkdir"],"action":"SCMP_ACT_NOTIFY"}]}`, []string{
 		`linux.seccomp.architectures[0]: "x": unknown architecture (config-linux.md, Seccomp)`,
+		`linux.seccomp.architectures[2]: "w": unknown architecture (config-linux.md, Seccomp)`,
 		`linux.seccomp.defaultErrnoRet: 1: SCMP_ACT_ALLOW has no errno (config-linux.md, Seccomp)`,
 		`linux.seccomp.syscalls[0].errnoRet: 5000: above 4095 (config-linux.md, Seccomp)`,
 		`linux.seccomp.syscalls[0].names[1]: "": must not be empty (config-linux.md, Seccomp)`,
@@ -209,6 +210,7 @@ var musts = [...]struct {
 		`linux.seccomp.syscalls[0].args[0].index: 7: not between 0 and 5 (config-linux.md, Seccomp)`,
 		`linux.seccomp.listenerPath: missing (config-linux.md, Seccomp)`,
 		`linux.seccomp.flags[0]: "y": unknown flag (config-linux.md, Seccomp)`,
+		`linux.seccomp.flags[2]: "v": unknown flag (config-linux.md, Seccomp)`,
 	}},
 	{"maskedPaths MUST be absolute", "linux.maskedPaths", `["a","/b","c"]`, []string{
 		`linux.maskedPaths[0]: "a": not an absolute path (config-linux.md, Masked Paths)`, `linux.maskedPaths[2]: "c": not an absolute path (config-linux.md, Masked Paths)`,

@@ -49,6 +49,8 @@ type Cgroup struct {
 	parent string         // name of the parent to remove when it is empty
 	found  []string       // directories that were there before, and stay
 
+	kernelTCP int64 // config.Cgroup.KernelTCP
+
 	// delegate is where below the v2 directory the processes live; "": in it.
 	delegate string
 
@@ -91,6 +93,9 @@ func Open(cfg config.Cgroup, id string, rootless bool) (*Cgroup, error) {
 		return c, c.forgo("", err, given)
 	}
 	if c.res, err = resolve(given, paths); err != nil {
+		return nil, err
+	}
+	if err := c.checkKernelTCP(cfg.KernelTCP); err != nil {
 		return nil, err
 	}
 	for _, dir := range c.dirs() {

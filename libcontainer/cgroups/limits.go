@@ -101,6 +101,9 @@ func resolve(r *oci.Resources, paths map[string]string) (*oci.Resources, error) 
 		}
 		return &res, checkRoot(wants)
 	}
+	if err := checkLeafWeights(&res); err != nil {
+		return nil, err
+	}
 	res.Unified = nil // the v1 manager refuses even an empty one
 	for _, w := range wants {
 		if paths[w.controller] == "" {
@@ -109,6 +112,39 @@ func resolve(r *oci.Resources, paths map[string]string) (*oci.Resources, error) 
 		}
 	}
 	return &res, nil
+}
+
+// checkLeafWeights refuses what went with the CFQ scheduler.
+func checkLeafWeights(r *oci.Resources) error {
+	member := ""
+	if r.BlkioLeafWeight != 0 {
+		member = "leafWeight"
+	}
+	for i, d := range r.BlkioWeightDevice {
+		if d.LeafWeight != 0 && member == "" {
+			member = fmt.Sprintf("weightDevice[%d].leafWeight", i)
+		}
+	}
+	if member == "" || exists(filepath.Join(mountpoint, "blkio", "blkio.leaf_weight")) {
+		return nil
+	}
+	return fmt.Errorf("linux.resources.blockIO.%s: this kernel has no blkio.leaf_weight (it went with Linux 5.0)", member)
+}
+
+// checkKernelTCP takes the one limit that the library does not know.
+func (c *Cgroup) checkKernelTCP(limit int64) error {
+	switch {
+	case limit == 0:
+		return nil
+	case c.unified() && limit < 0:
+		return nil // there is none
+	case c.unified():
+		return errors.New("linux.resources.memory.kernelTCP: cgroup v2 has no such limit")
+	case c.paths["memory"] == "":
+		return fmt.Errorf("linux.resources.memory.kernelTCP: the memory controller is not available in %s (no cgroup v1 hierarchy with it is mounted there)", mountpoint)
+	}
+	c.kernelTCP = limit
+	return nil
 }
 
 // checkRoot refuses what the root of the v2 tree does not have.

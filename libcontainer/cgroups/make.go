@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	oci "github.com/opencontainers/cgroups"
 	_ "github.com/opencontainers/cgroups/devices" // gives v1's manager and DevicesSetV2 their rules
+	devices "github.com/opencontainers/cgroups/devices/config"
 	"github.com/opencontainers/cgroups/fs"
 	"golang.org/x/sys/unix"
 )
@@ -142,10 +144,48 @@ func (c *Cgroup) configure() error {
 	if err := m.Apply(-1); err != nil {
 		return fmt.Errorf("prepare cgroup: %w", plain(err))
 	}
+	c.allowInOrder()
 	if err := m.Set(c.res); err != nil {
 		return fmt.Errorf("set limits: %w", plain(err))
 	}
+	if c.kernelTCP == 0 {
+		return nil
+	}
+	if err := oci.WriteFile(c.paths["memory"], "memory.kmem.tcp.limit_in_bytes", strconv.FormatInt(c.kernelTCP, 10)); err != nil {
+		return fmt.Errorf("linux.resources.memory.kernelTCP: %w", plain(err))
+	}
 	return nil
+}
+
+// allowInOrder writes rules that allow something in the order in which they
+// are given, before the manager comes, which sorts them: the kernel lists them
+// as they were written, and who reads devices.list looks for config.json's
+// first. What the rules mean is the manager's business: it finds these in the
+// list, adds what is missing and takes away what is too much, and nobody
+// lives in the cgroup yet. A list in which something is denied after something
+// was allowed is left to it altogether, and so is an error.
+func (c *Cgroup) allowInOrder() {
+	if c.res.SkipDevices {
+		return
+	}
+	rules := c.res.Devices
+	first := slices.IndexFunc(rules, func(r *devices.Rule) bool { return r.Allow })
+	if first < 1 || slices.ContainsFunc(rules[first:], func(r *devices.Rule) bool { return !r.Allow || r.Type == devices.WildcardDevice }) {
+		return
+	}
+	dir := c.paths["devices"]
+	for i, rule := range rules[first-1:] {
+		file, text := "devices.allow", rule.CgroupString()
+		if i == 0 {
+			if rule.Type != devices.WildcardDevice {
+				return
+			}
+			file, text = "devices.deny", "a"
+		}
+		if oci.WriteFile(dir, file, text) != nil {
+			return
+		}
+	}
 }
 
 func (c *Cgroup) configureV2() error {

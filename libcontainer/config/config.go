@@ -153,6 +153,7 @@ type Cgroup struct {
 	Path      string             // linux.cgroupsPath; absolute from the root of each hierarchy, relative to mocker's own cgroup; "" : /mocker/<id>
 	Resources *cgroups.Resources // never nil; its rules for devices are those of linux.resources.devices
 	Always    []*devices.Rule    // what every container may do with devices, after those rules
+	KernelTCP int64              // linux.resources.memory.kernelTCP, which Resources has no place for; 0: not given, -1: no limit
 	Delegate  string             // sub cgroup for the processes, which is the container's; "": they live in the cgroup itself
 }
 

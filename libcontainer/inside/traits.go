@@ -2,6 +2,7 @@ package inside
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +35,27 @@ func Mempolicy() error {
 		return fmt.Errorf("get_mempolicy: %w", errno)
 	}
 	return nil
+}
+
+// TryMempolicy sets a NUMA policy of a thread that ends with it, so that nothing
+// has it; see SetMempolicy.
+func TryMempolicy(mode int, nodes []uint64) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and with it the thread ends
+		var mask *uint64
+		bits := 0
+		if len(nodes) > 0 {
+			mask, bits = &nodes[0], 64*len(nodes)+1
+		}
+		_, _, errno := unix.Syscall(unix.SYS_SET_MEMPOLICY, uintptr(mode), uintptr(unsafe.Pointer(mask)), uintptr(bits))
+		if errno != 0 {
+			result <- errno
+			return
+		}
+		result <- nil
+	}()
+	return <-result
 }
 
 // SetIOPriority sets the I/O priority of a process (ioprio_set(2)).

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/tests/coverage"
 )
 
 func TestSameProfile(t *testing.T) {
@@ -131,6 +132,7 @@ func TestWhatShowsBefore(t *testing.T) {
 // TestSELinuxWrites shows which files are written: no machine at hand has
 // SELinux.
 func TestSELinuxWrites(t *testing.T) {
+	coverage.ShowsWrites(t, "process.selinuxLabel")
 	w, in := newWorld(t, selinux()), child(t)
 	for _, name := range []string{"exec", "keycreate"} {
 		file := w.attribute(in.PID, name)

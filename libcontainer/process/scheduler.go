@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -92,6 +93,36 @@ func SetAffinity(pid int, cpus config.Bits, name string) error {
 	return nil
 }
 
+// CheckMachine refuses what this machine lacks of what a container's processes
+// are to have.
+func CheckMachine(cfg *config.Config) error {
+	const clamps = unix.SCHED_FLAG_UTIL_CLAMP_MIN | unix.SCHED_FLAG_UTIL_CLAMP_MAX
+	if p := cfg.Process; p != nil && p.Scheduler != nil && p.Scheduler.Flags&clamps != 0 {
+		if _, err := os.Lstat("/proc/sys/kernel/sched_util_clamp_min"); errors.Is(err, os.ErrNotExist) {
+			return errors.New("process.scheduler.flags: the kernel has no utilization clamping (CONFIG_UCLAMP_TASK)")
+		}
+	}
+	m := cfg.Traits.MemoryPolicy
+	if m == nil {
+		return nil
+	}
+	if err := inside.Mempolicy(); err != nil {
+		return fmt.Errorf("linux.memoryPolicy: the kernel has no NUMA memory policies: %w", err)
+	}
+	if m.Mode&unix.MPOL_F_RELATIVE_NODES == 0 && m.Nodes != nil && !anyNode(m.Nodes) {
+		return fmt.Errorf("linux.memoryPolicy.nodes: none of them is there: the machine has the nodes %s", nodesOnline())
+	}
+	// With a node that every machine has, what is wrong is the mode.
+	var first config.Bits
+	if m.Nodes != nil {
+		first = config.Bits{1}
+	}
+	if err := inside.TryMempolicy(m.Mode, first); errors.Is(err, unix.EINVAL) && inside.TryMempolicy(unix.MPOL_BIND, config.Bits{1}) == nil {
+		return fmt.Errorf("linux.memoryPolicy: set_mempolicy %s: %w (this kernel does not know the mode, or not with these flags)", m.Name, err)
+	}
+	return nil
+}
+
 // TakeOn gives the child what each process of a container has.
 func TakeOn(in *inside.Child, t config.Traits) error {
 	if p := t.Personality; p != nil {
@@ -115,6 +146,23 @@ func TakeOn(in *inside.Child, t config.Traits) error {
 		return fmt.Errorf("linux.memoryPolicy: %w", err)
 	}
 	return nil
+}
+
+// anyNode reports whether the machine has one of these nodes; and that it has,
+// where the kernel does not tell.
+func anyNode(nodes config.Bits) bool {
+	const all = "/sys/devices/system/node/"
+	if _, err := os.Lstat(all); err != nil {
+		return true
+	}
+	for n := range 64 * len(nodes) {
+		if nodes[n/64]>>(n%64)&1 == 1 {
+			if _, err := os.Lstat(all + "node" + strconv.Itoa(n)); err == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func nodesOnline() string {

@@ -67,6 +67,15 @@ func filterFlags(s *config.Seccomp) uint {
 	return s.Flags &^ (listener | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
 }
 
+// TakesFlags reports whether the kernel loads filters with these flags
+// (SECCOMP_FILTER_FLAG_*).
+func TakesFlags(flags uint) bool {
+	if flags&unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV != 0 {
+		flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER // without which it means nothing
+	}
+	return inside.CheckSeccomp(flags) == nil
+}
+
 // CheckFilter makes sure that the kernel can load a filter; nil is none.
 func CheckFilter(s *config.Seccomp) error {
 	if s == nil {

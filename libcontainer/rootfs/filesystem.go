@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/config"
 )
 
 const (
@@ -26,7 +28,7 @@ func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int
 	}
 	fs, err := r.in.Fsopen(fstype)
 	if errors.Is(err, unix.ENODEV) {
-		return -1, fmt.Errorf("%w (this kernel has no file system %q)", err, fstype)
+		return -1, unknownType(fstype, err)
 	}
 	if err != nil {
 		return -1, r.refused(fstype, err)
@@ -50,6 +52,34 @@ func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int
 	}
 	mnt, err := r.in.Fsmount(fs, attrs)
 	return mnt, r.refused(fstype, err)
+}
+
+func unknownType(fstype string, err error) error {
+	return fmt.Errorf("%w (this kernel has no file system %q)", err, fstype)
+}
+
+// CheckFilesystems makes sure that the kernel has the file systems of mounts,
+// those left out that every kernel has with containers. It acts on the host's
+// side; who may not ask there finds out in the container.
+func CheckFilesystems(mounts []config.Mount) error {
+	for i := range mounts {
+		m := &mounts[i]
+		switch m.Type {
+		case "bind", "cgroup", "cgroup2", "proc", "sysfs", "tmpfs", "devpts", "mqueue":
+			continue
+		}
+		if m.Remount {
+			continue
+		}
+		fs, err := unix.Fsopen(m.Type, unix.FSOPEN_CLOEXEC)
+		if err == nil {
+			unix.Close(fs)
+		}
+		if errors.Is(err, unix.ENODEV) {
+			return fmt.Errorf("mounts[%d] (%s on %s): fsopen %s: %w", m.Index, m.Type, m.Destination, m.Type, unknownType(m.Type, err))
+		}
+	}
+	return nil
 }
 
 // owners are the file systems that show a namespace, and so can be mounted

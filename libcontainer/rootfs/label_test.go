@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/tests/coverage"
 )
 
 const label = "system_u:object_r:container_file_t:s0:c1,c2"
@@ -61,6 +62,7 @@ func TestLabelReachesTheKernel(t *testing.T) {
 	if hasSELinux() {
 		t.Skip("needs a kernel without SELinux: this one takes the label, if its policy has it")
 	}
+	coverage.ShowsWrites(t, "linux.mountLabel")
 	for _, c := range []struct {
 		fstype string
 		want   string // of the error; "" is none

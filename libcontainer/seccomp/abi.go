@@ -80,29 +80,29 @@ func (a abi) audit() uint32 {
 
 // architectures are those that the filter lets in: the machine's own, always,
 // and what else of the list its kernel can run.
-func architectures(list []specs.Arch, goarch string) (native abi, others []abi, err error) {
+func architectures(list []specs.Arch, goarch string) (native abi, others []abi, bad []error) {
 	possible := []abi{i386, x32}
 	switch goarch {
 	case "amd64":
 	case "arm64":
 		native, possible = arm64, []abi{arm}
 	default:
-		return 0, nil, refuse("", nil, "no system call table for %s", goarch)
+		return 0, nil, []error{refuse("", nil, "no system call table for %s", goarch)}
 	}
 	listed := map[abi]bool{}
 	for i, name := range list {
 		arch, ok := find(archs[:], string(name))
-		if !ok {
-			return 0, nil, refuse(item("architectures", i), string(name), "unknown architecture")
+		if !ok && len(bad) < mostProblems {
+			bad = append(bad, refuse(item("architectures", i), string(name), "unknown architecture"))
 		}
-		listed[arch] = true
+		listed[arch] = ok || listed[arch]
 	}
 	for _, arch := range possible {
 		if listed[arch] {
 			others = append(others, arch)
 		}
 	}
-	return native, others, nil
+	return native, others, bad
 }
 
 // callNamed finds a call. One without an entry is unknown: younger than this

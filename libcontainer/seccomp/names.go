@@ -119,20 +119,29 @@ func action(path string, name specs.LinuxSeccompAction, errnoPath string, errno 
 // flags are those of seccomp(2). Where config.json has no list at all, not
 // even an empty one, the mitigation of speculative store bypass is left off,
 // as runc has it: it makes programs slower, and whoever wants it says so.
-func flags(list []specs.LinuxSeccompFlag, notify bool) (uint, error) {
+func flags(list []specs.LinuxSeccompFlag, notify bool) (all uint, bad []error) {
 	if list == nil {
 		return unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, nil
 	}
-	var all uint
 	for i, name := range list {
 		flag, ok := find(filterFlags[:], string(name))
-		if !ok {
-			return 0, refuse(item("flags", i), string(name), "unknown flag")
-		}
-		if flag == waitKillable && !notify {
-			return 0, refuse(item("flags", i), string(name), "needs a rule with SCMP_ACT_NOTIFY")
+		switch {
+		case len(bad) >= mostProblems:
+		case !ok:
+			bad = append(bad, refuse(item("flags", i), string(name), "unknown flag"))
+		case flag == waitKillable && !notify:
+			bad = append(bad, refuse(item("flags", i), string(name), "needs a rule with SCMP_ACT_NOTIFY"))
 		}
 		all |= flag
 	}
-	return all, nil
+	return all, bad
+}
+
+// FlagBits are the known values of flags with the bits of seccomp(2).
+func FlagBits() map[string]uint {
+	bits := make(map[string]uint, len(filterFlags))
+	for _, w := range filterFlags {
+		bits[w.name] = w.value
+	}
+	return bits
 }

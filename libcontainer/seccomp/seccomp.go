@@ -68,9 +68,9 @@ func Compile(spec *specs.LinuxSeccomp, goarch string) (*config.Seccomp, error) {
 	if spec == nil || spec.DefaultAction == "" && len(spec.Syscalls) == 0 {
 		return nil, nil
 	}
-	native, others, err := architectures(spec.Architectures, goarch)
-	p, bad := parseProfile(spec)
-	if err := errors.Join(append([]error{err}, bad...)...); err != nil {
+	native, others, bad := architectures(spec.Architectures, goarch)
+	p, more := parseProfile(spec)
+	if err := errors.Join(append(bad, more...)...); err != nil {
 		return nil, err
 	}
 	root, err := p.decide(native, others)
@@ -131,8 +131,9 @@ func parseProfile(spec *specs.LinuxSeccomp) (p *profile, bad []error) {
 	if p.notify && spec.ListenerPath == "" {
 		bad = append(bad, missing("listenerPath"))
 	}
-	p.flags, err = flags(spec.Flags, p.notify)
-	return p, append(bad, err)
+	var more []error
+	p.flags, more = flags(spec.Flags, p.notify)
+	return p, append(bad, more...)
 }
 
 // permits reports whether calls that nobody thought of go through, or to a

@@ -5,6 +5,7 @@
 # "events" is what "go test -json" prints.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=${TERM:-linux}
 export MOCKER=/mocker/mocker MOCKER_PROGRAMS=/mocker/programs
+[[ ! -e /mocker/environment ]] || . /mocker/environment
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -52,12 +53,13 @@ events() {
 # with it all that it starts would.
 run_package() {
 	# Disassembles what it compiles, for every architecture: left to others.
-	local no_compiler='^TestChildCode$'
-	local flags=(-test.v=test2json -test.timeout=600s -test.short "-test.run=$(</mocker/run)" "-test.skip=$no_compiler")
+	local no_compiler='^TestChildCode$' seconds=600
+	[[ $1 != tests/conformance ]] || seconds=1500 # some sixty programs
+	local flags=(-test.v=test2json -test.timeout="${seconds}s" -test.short "-test.run=$(</mocker/run)" "-test.skip=$no_compiler")
 	cd "/mocker/$1" || return
 	{
-		timeout -k 5 630 ./tests "${flags[@]}" || printf 'FAIL\nexit status %s\n' $?
-	} </dev/null 2>&1 | timeout -k 5 640 /mocker/test2json -t -p "$2" ||
+		timeout -k 5 $((seconds + 30)) ./tests "${flags[@]}" || printf 'FAIL\nexit status %s\n' $?
+	} </dev/null 2>&1 | timeout -k 5 $((seconds + 40)) /mocker/test2json -t -p "$2" ||
 		# A container that a test has left keeps its output open.
 		printf '{"Action":"fail","Package":"%s"}\n' "$2"
 }

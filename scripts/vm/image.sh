@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: image.sh DIRECTORY (ARCH, KERNEL, PACKAGES, ALL and RUN in the environment)
+# usage: image.sh DIRECTORY (ARCH, KERNEL, PACKAGES, ALL, RUN, RECORD and RUNTIME in the environment)
 #
 # Makes DIRECTORY/disk, the root of the virtual machine: Debian's packages, the
 # modules of the kernel, and below /mocker the source tree with mocker and a
@@ -36,9 +36,23 @@ add() {
 	shift
 	for package in "$@"; do
 		package=${package#./} package=${package%/}
-		go test -c $tags -o "$root/mocker/$package/tests" "./$package"
+		if [[ $package = tests/conformance ]]; then
+			add_suite
+		else
+			go test -c $tags -o "$root/mocker/$package/tests" "./$package"
+		fi
 		echo "$package" >>"$directory/packages.$list"
 	done
+}
+
+# add_suite is for tests/conformance, a module of its own, with the programs
+# that it runs.
+add_suite() {
+	make --no-print-directory dist/conformance/runtimetest
+	mkdir -p "$root/mocker/dist"
+	cp -r dist/conformance "$root/mocker/dist/"
+	ln -sf busybox "$root/usr/bin/gzip" # they call tar for the root file systems
+	go test -C tests/conformance -c $tags -o "$PWD/$root/mocker/tests/conformance/tests" .
 }
 if [[ $PACKAGES ]]; then
 	add 1 $PACKAGES
@@ -57,6 +71,9 @@ fi
 cp "$directory"/packages.* "$root/mocker"
 echo "$module" >"$root/mocker/module"
 echo "$RUN" >"$root/mocker/run"
+if [[ ${RECORD:-} ]]; then # of tests/conformance
+	printf 'export RECORD=say RUNTIME=%q\n' "${RUNTIME:-}" >"$root/mocker/environment"
+fi
 
 # Sparse, so that the free space costs nothing.
 rm -f "$disk"

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -40,6 +41,7 @@ func (b *box) updateDevices(rules string) drive.Result {
 // no device.
 func TestDevices(t *testing.T) {
 	drive.MockersOwn(t, "runc does not change the rules for devices")
+	coverage.Shows(t, "linux.resources.devices")
 	b := newBox(t, `mknod /null c 1 3; for n in 1 2; do mknod /c$n c 240 $n; mknod /b$n b 240 $n; done; echo made; `+forever, mayMknod, resources(t, `{"devices":[`+denyAll+`]}`)).run()
 	drive.Eventually(t, "the nodes are there", func() bool { return strings.Contains(b.started.Output(), "made") })
 	const look = `try() { "$@" 2>&1 | grep -q 'not permitted' || printf "$n$1 "; }

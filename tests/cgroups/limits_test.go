@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -21,36 +22,40 @@ func TestLimits(t *testing.T) {
 		name, resources string
 		want            map[string]string
 		own             string // why runc is not asked, if it is not
+		shows           []string
 	}{
 		{"cpu", `{"cpu":{"shares":512,"quota":50000,"period":100000,"burst":20000,"cpus":"0","mems":"0"}}`, map[string]string{
 			"cpu.weight": "59", "cpu.max": "50000 100000", "cpu.max.burst": "20000", "cpu.idle": "0", "cpuset.cpus": "0", "cpuset.mems": "0",
-		}, "Debian's knows no burst, and converts shares in another way"},
-		{"quota alone", `{"cpu":{"quota":30000,"shares":2}}`, map[string]string{"cpu.max": "30000 100000", "cpu.weight": "1"}, ""},
-		{"period alone", `{"cpu":{"period":50000,"shares":262144}}`, map[string]string{"cpu.max": "max 50000", "cpu.weight": "10000"}, ""},
-		{"idle", `{"cpu":{"idle":1,"shares":512}}`, map[string]string{"cpu.idle": "1"}, "Debian's does not know it"},
+		}, "Debian's knows no burst, and converts shares in another way", []string{"cpu.shares", "cpu.quota", "cpu.period", "cpu.burst", "cpu.cpus", "cpu.mems"}},
+		{"quota alone", `{"cpu":{"quota":30000,"shares":2}}`, map[string]string{"cpu.max": "30000 100000", "cpu.weight": "1"}, "", []string{"cpu.quota", "cpu.shares"}},
+		{"period alone", `{"cpu":{"period":50000,"shares":262144}}`, map[string]string{"cpu.max": "max 50000", "cpu.weight": "10000"}, "", []string{"cpu.period"}},
+		{"idle", `{"cpu":{"idle":1,"shares":512}}`, map[string]string{"cpu.idle": "1"}, "Debian's does not know it", []string{"cpu.idle"}},
 		{"memory", `{"memory":{"limit":67108864,"swap":100663296,"reservation":33554432},"unified":{"memory.high":"50331648","memory.min":"1048576","memory.oom.group":"1"}}`, map[string]string{
 			"memory.max": "67108864", "memory.swap.max": "33554432", "memory.low": "33554432", "memory.high": "50331648", "memory.min": "1048576", "memory.oom.group": "1",
-		}, ""},
+		}, "", []string{"memory.limit", "memory.swap", "memory.reservation", "unified"}},
 		{"no swap, no forks", `{"memory":{"limit":67108864,"swap":67108864,"checkBeforeUpdate":true},"pids":{"limit":77}}`, map[string]string{
 			"memory.max": "67108864", "memory.swap.max": "0", "pids.max": "77",
-		}, ""},
+		}, "", []string{"memory.swap", "pids.limit"}},
 		{"no limits", `{"memory":{"limit":-1},"pids":{"limit":-1},"cpu":{"quota":-1}}`, map[string]string{
 			"memory.max": "max", "memory.swap.max": "max", "pids.max": "max", "cpu.max": "max 100000",
-		}, ""},
-		{"nothing forks", `{"pids":{"limit":0}}`, map[string]string{"pids.max": "1"}, "Debian's takes 0 for no limit"},
+		}, "", []string{"memory.limit"}},
+		{"nothing forks", `{"pids":{"limit":0}}`, map[string]string{"pids.max": "1"}, "Debian's takes 0 for no limit", []string{"pids.limit"}},
 		{"huge pages", `{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}`, map[string]string{
 			"hugetlb.2MB.max": "4194304", "hugetlb.2MB.rsvd.max": "4194304",
-		}, ""},
+		}, "", []string{"hugepageLimits"}},
 		{"disk", `{"blockIO":{"throttleReadBpsDevice":[{` + device + `,"rate":1048576}],"throttleWriteIOPSDevice":[{` + device + `,"rate":200}]}}`, map[string]string{
 			"io.max": disk + " rbps=1048576 wbps=max riops=max wiops=200",
-		}, ""},
+		}, "", []string{"blockIO.throttleReadBpsDevice", "blockIO.throttleWriteIOPSDevice"}},
 		{"unified", `{"memory":{"limit":67108864},"unified":{"cgroup.max.depth":"3","memory.max":"33554432","io.max":"` + disk + ` wbps=5000000 riops=77"}}`, map[string]string{
 			"cgroup.max.depth": "3", "memory.max": "33554432", "io.max": disk + " rbps=max wbps=5000000 riops=77 wiops=max",
-		}, ""},
+		}, "", []string{"unified"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if row.own != "" {
 				drive.MockersOwn(t, row.own)
+			}
+			for _, name := range row.shows {
+				coverage.Shows(t, "linux.resources."+name)
 			}
 			b := newBox(t, forever, resources(t, row.resources))
 			drive.OK(t, "create", "--bundle", b.bundle, b.id)
@@ -62,6 +67,8 @@ func TestLimits(t *testing.T) {
 // TestWeights: the weights of block I/O, by whichever way the kernel has.
 func TestWeights(t *testing.T) {
 	needV2(t, "io")
+	const at = "linux.resources.blockIO.weight"
+	coverage.Shows(t, at, at+"Device.major", at+"Device.minor", at+"Device.weight")
 	disk := block(t)
 	major, minor, _ := strings.Cut(disk, ":")
 	_ = exec.Command("modprobe", "bfq").Run()
@@ -155,6 +162,7 @@ func TestPlaces(t *testing.T) {
 // would have to kill.
 func TestMemoryInUse(t *testing.T) {
 	needV2(t, "memory")
+	coverage.Shows(t, "linux.resources.memory.checkBeforeUpdate")
 	b := newBox(t, "dd if=/dev/zero of=/dev/shm/file bs=1M count=20 2>/dev/null; echo filled; "+forever, resources(t, `{"memory":{"limit":67108864,"checkBeforeUpdate":true}}`)).run()
 	drive.Eventually(t, "20 MB are in use", func() bool { return strings.Contains(b.started.Output(), "filled") })
 	name := filepath.Join(t.TempDir(), "limits.json")

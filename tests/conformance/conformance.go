@@ -16,4 +16,5 @@
 //	make conformance                          # compare with what is recorded
 //	make conformance RECORD=1                 # record it anew
 //	make conformance RECORD=1 RUNTIME=runc    # record another runtime
+//	make test-vm PACKAGES=tests/conformance   # on cgroup v2; RECORD and RUNTIME as above
 package conformance

@@ -109,7 +109,8 @@ func TestUnknownFails(t *testing.T) {
 	}
 }
 
-// TestDocument: docs/spec-coverage.md has a row for each property.
+// TestDocument: docs/spec-coverage.md has a row for each property, and a reason
+// for each that nobody shows.
 func TestDocument(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "docs", "spec-coverage.md"))
 	if err != nil {
@@ -117,12 +118,24 @@ func TestDocument(t *testing.T) {
 	}
 	var rows, want []string
 	for line := range strings.Lines(string(data)) {
-		if row := strings.Split(line, " | "); len(row) > 2 && row[0] != "| property" {
-			rows = append(rows, strings.TrimPrefix(row[0], "| "))
+		row := strings.Split(strings.TrimSuffix(line, " |\n"), " | ")
+		if len(row) < 3 || row[0] == "| property" {
+			continue
+		}
+		property := strings.TrimPrefix(row[0], "| ")
+		rows = append(rows, property)
+		shown := slices.ContainsFunc(row[1:len(row)-1], func(cell string) bool { return cell != "no" })
+		if why := Reason(property); !shown && (why == "" || !strings.HasSuffix(row[len(row)-1], why)) {
+			t.Errorf("no test shows %s, and there is no reason, or another one: %s", property, line)
 		}
 	}
 	for _, s := range Sections() {
 		want = append(want, s.Properties...)
+	}
+	for property := range reasons {
+		if !known()[property] {
+			t.Errorf("a reason for %q, which does not exist", property)
+		}
 	}
 	if !slices.Equal(rows, want) {
 		t.Errorf("it has rows for\n%q\nand not for\n%q:\nmake coverage", rows, want)

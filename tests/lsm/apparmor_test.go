@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -17,6 +18,7 @@ import (
 // confines it.
 func TestApplied(t *testing.T) {
 	needAppArmor(t)
+	coverage.Shows(t, "process.apparmorProfile")
 	host := newBox(t, drive.Mocker(t)).up() // for namespaces to join
 	bundle := newBox(t, drive.Mocker(t)).bundle
 	for _, c := range []struct {

@@ -86,6 +86,20 @@ func (b *box) tryExec(command []string, change func(*specs.Process)) drive.Resul
 	return drive.Run(b, "exec", "--process", file, b.id)
 }
 
+// detach starts a process in the container, and has its pid written to a file.
+func (b *box) detach(p *specs.Process, pidFile string) drive.Result {
+	b.Helper()
+	data, err := json.Marshal(p)
+	if err != nil {
+		b.Fatal(err)
+	}
+	file := filepath.Join(b.TempDir(), "process.json")
+	if err := os.WriteFile(file, data, 0o644); err != nil {
+		b.Fatal(err)
+	}
+	return drive.Run(b, "exec", "--detach", "--pid-file", pidFile, "--process", file, b.id)
+}
+
 func printed(t testing.TB, r drive.Result) string {
 	t.Helper()
 	if r.Code != 0 || r.Stderr != "" {

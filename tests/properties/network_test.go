@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -53,6 +54,7 @@ func netDevices(list map[string]specs.LinuxNetDevice) edit {
 
 func TestNetDevices(t *testing.T) {
 	drive.MockersOwn(t, "Debian's runtimes do not have it")
+	coverage.Shows(t, "linux.netDevices")
 	for _, row := range []struct {
 		given string // name in config.json
 		want  string // in the container
@@ -99,6 +101,10 @@ func TestNetDevicesUndone(t *testing.T) {
 		}
 		return strings.Join(kept, " ")
 	}
+	drive.Eventually(t, "the kernel has seen that the links are up", func() bool {
+		links := ip(t, "-o", "link", "show", "type", "veth")
+		return strings.Count(links, " state UP ") == strings.Count(links, "\n")+1
+	})
 	before := strip(snapshot())
 	both := map[string]specs.LinuxNetDevice{"props0": {Name: "a"}, "props1": {Name: "b"}}
 	for name, row := range map[string]struct {

@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -19,8 +21,108 @@ import (
 // shown is a child.
 var scheduled = []string{"cut", "-d", " ", "-f", "19,40,41", "/proc/self/stat"}
 
+// TestSchedulerAttributes: what the kernel says of a container's process, and of
+// one that joins it, is all that config.json gives (sched_getattr(2)).
+func TestSchedulerAttributes(t *testing.T) {
+	drive.MockersOwn(t, "Debian's runtimes do not have it")
+	nice := ownNice(t)
+	for _, row := range []struct {
+		given specs.Scheduler
+		want  unix.SchedAttr
+		shows []string
+	}{
+		{specs.Scheduler{Policy: specs.SchedOther, Nice: -3}, unix.SchedAttr{Policy: unix.SCHED_NORMAL, Nice: -3}, []string{"policy", "policy=SCHED_OTHER", "nice"}},
+		{specs.Scheduler{Policy: specs.SchedBatch, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}},
+			unix.SchedAttr{Policy: unix.SCHED_BATCH, Flags: unix.SCHED_FLAG_RESET_ON_FORK}, []string{"policy=SCHED_BATCH", "flags", "flags=SCHED_FLAG_RESET_ON_FORK"}},
+		{specs.Scheduler{Policy: specs.SchedIdle}, unix.SchedAttr{Policy: unix.SCHED_IDLE, Nice: nice}, []string{"policy=SCHED_IDLE"}},
+		{specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1e6, Deadline: 1e7, Period: 2e7, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagReclaim, specs.SchedFlagDLOverrun}},
+			unix.SchedAttr{Policy: unix.SCHED_DEADLINE, Runtime: 1e6, Deadline: 1e7, Period: 2e7, Flags: unix.SCHED_FLAG_RECLAIM | unix.SCHED_FLAG_DL_OVERRUN},
+			[]string{"policy=SCHED_DEADLINE", "runtime", "deadline", "period", "flags=SCHED_FLAG_RECLAIM", "flags=SCHED_FLAG_DL_OVERRUN"}},
+		// The process has SCHED_OTHER from who calls the runtime, and what that is nice.
+		{specs.Scheduler{Policy: specs.SchedBatch, Nice: 4, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagKeepPolicy}},
+			unix.SchedAttr{Policy: unix.SCHED_NORMAL, Nice: 4}, []string{"flags=SCHED_FLAG_KEEP_POLICY"}},
+		{specs.Scheduler{Policy: specs.SchedOther, Nice: 4, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagKeepParams}},
+			unix.SchedAttr{Policy: unix.SCHED_NORMAL, Nice: nice}, []string{"flags=SCHED_FLAG_KEEP_PARAMS"}},
+	} {
+		t.Run(fmt.Sprintf("%+v", row.given), func(t *testing.T) {
+			for _, name := range row.shows {
+				coverage.Shows(t, "process.scheduler."+name)
+			}
+			b := newBox(t, func(s *specs.Spec) {
+				s.Process.Args = []string{"sleep", "1000"}
+				s.Process.Scheduler = &row.given
+			})
+			drive.OK(t, "run", "--detach", "--bundle", b.bundle, "--pid-file", b.bundle+"/pid", b.id)
+			attributes(t, b.bundle+"/pid", row.want)
+			// The process of exec is one with the container's at once.
+			file := filepath.Join(t.TempDir(), "pid")
+			p := drive.ReadConfig(t, b.bundle).Process
+			if r := b.detach(p, file); r.Code != 0 {
+				t.Fatal(r)
+			}
+			attributes(t, file, row.want)
+			end(t, file)
+		})
+	}
+}
+
+// ownNice is the nice value of the tests, and so of what says nothing about it.
+func ownNice(t *testing.T) int32 {
+	t.Helper()
+	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int32(20 - raw)
+}
+
+// attributes checks the scheduler of the process whose pid is in a file.
+func attributes(t *testing.T, file string, want unix.SchedAttr) {
+	t.Helper()
+	pid, err := strconv.Atoi(read(t, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := unix.SchedGetAttr(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Size, got.Util_min, got.Util_max = 0, 0, 0
+	if want.Policy == unix.SCHED_DEADLINE {
+		got.Nice = 0
+	} else {
+		got.Runtime = 0 // the slice of EEVDF since Linux 6.12
+	}
+	if *got != want {
+		t.Errorf("%s: got %+v, want %+v", file, *got, want)
+	}
+}
+
+// TestSchedulerClamps: a kernel that can clamp takes the flags, another one is
+// an error that says so.
+func TestSchedulerClamps(t *testing.T) {
+	drive.MockersOwn(t, "Debian's runtimes do not have it")
+	for _, flag := range []specs.LinuxSchedulerFlag{specs.SchedFlagUtilClampMin, specs.SchedFlagUtilClampMax} {
+		r := newBox(t, func(s *specs.Spec) {
+			s.Process.Args = []string{"true"}
+			s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedOther, Flags: []specs.LinuxSchedulerFlag{flag}}
+		}).run()
+		if _, err := os.Stat("/proc/sys/kernel/sched_util_clamp_min"); err == nil {
+			if r.Code != 0 {
+				t.Errorf("%s: %v", flag, r)
+			}
+			coverage.Shows(t, "process.scheduler.flags="+string(flag))
+			continue
+		}
+		const want = "mocker: process.scheduler.flags: the kernel has no utilization clamping (CONFIG_UCLAMP_TASK)\n"
+		if r.Code != 1 || !strings.Contains(r.Stderr, want) {
+			t.Errorf("%s: %v", flag, r)
+		}
+	}
+}
+
 // policies are schedulers that need no realtime processor time, with what
-// scheduled then prints.
+// scheduled then prints; NICE is what the tests have.
 var policies = []struct {
 	name  string
 	given specs.Scheduler
@@ -28,9 +130,9 @@ var policies = []struct {
 }{
 	{"other", specs.Scheduler{Policy: specs.SchedOther, Nice: -3}, "-3 0 0"},
 	{"batch", specs.Scheduler{Policy: specs.SchedBatch, Nice: 5}, "5 0 3"},
-	{"idle", specs.Scheduler{Policy: specs.SchedIdle}, "0 0 5"},
+	{"idle", specs.Scheduler{Policy: specs.SchedIdle}, "NICE 0 5"},
 	{"reset on fork", specs.Scheduler{Policy: specs.SchedBatch, Nice: -2, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}}, "-2 0 3"},
-	{"deadline", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1e6, Deadline: 1e7, Period: 1e7}, "0 0 6"},
+	{"deadline", specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1e6, Deadline: 1e7, Period: 1e7}, "NICE 0 6"},
 }
 
 // ordinary makes the process one without any rights.
@@ -42,6 +144,7 @@ func TestScheduler(t *testing.T) {
 	drive.MockersOwn(t, "Debian's runtimes do not have it")
 	joined := sleeps(t)
 	for _, row := range policies {
+		row.want = strings.Replace(row.want, "NICE", fmt.Sprint(ownNice(t)), 1)
 		t.Run(row.name, func(t *testing.T) {
 			set := func(p *specs.Process) { ordinary(p); p.Scheduler = &row.given }
 			if got := inside(t, scheduled, func(s *specs.Spec) { set(s.Process) }); got != row.want {
@@ -73,7 +176,9 @@ func TestSchedulerAfterFork(t *testing.T) {
 // it is given some.
 func TestRealtime(t *testing.T) {
 	drive.MockersOwn(t, "Debian's runtimes do not have it")
+	coverage.Shows(t, "process.scheduler.priority", "process.scheduler.policy=SCHED_RR", "process.scheduler.policy=SCHED_FIFO")
 	rr := func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedRR, Priority: 7} }
+	fifo := func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedFIFO, Priority: 3} }
 	time := func(*specs.Spec) {}
 	parent := "/sys/fs/cgroup/cpu/properties-realtime"
 	if _, err := os.Stat("/sys/fs/cgroup/cpu/cpu.rt_runtime_us"); err == nil {
@@ -94,19 +199,26 @@ func TestRealtime(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(parent, "cpu.rt_runtime_us"), []byte("20000"), 0); err != nil {
 			t.Fatal(err)
 		}
+		coverage.Shows(t, "linux.resources.cpu.realtimeRuntime")
 		runtime := int64(10000)
 		time = func(s *specs.Spec) {
 			s.Linux.CgroupsPath = "/properties-realtime/box"
 			s.Linux.Resources.CPU = &specs.LinuxCPU{RealtimeRuntime: &runtime}
 		}
 	}
-	if got := inside(t, scheduled, rr, time); got != "0 7 2" {
+	nice := fmt.Sprint(ownNice(t))
+	if got := inside(t, scheduled, rr, time); got != nice+" 7 2" {
+		t.Errorf("got %q", got)
+	}
+	if got := inside(t, scheduled, fifo, time); got != nice+" 3 1" {
 		t.Errorf("got %q", got)
 	}
 }
 
 func TestIOPriority(t *testing.T) {
 	drive.MockersOwn(t, "Debian's runtimes do not have it")
+	coverage.Shows(t, "process.ioPriority", "process.ioPriority.class=IOPRIO_CLASS_RT", "process.ioPriority.class=IOPRIO_CLASS_BE",
+		"process.ioPriority.class=IOPRIO_CLASS_IDLE")
 	for _, row := range []struct {
 		given specs.LinuxIOPriority
 		want  string
@@ -139,10 +251,14 @@ func TestExecCPUAffinity(t *testing.T) {
 	last := strconv.Itoa(runtime.NumCPU() - 1)
 	allowed := []string{"sed", "-n", `s/Cpus_allowed_list:\t*//p`, "/proc/self/status"}
 	b := sleeps(t, func(s *specs.Spec) { s.Process.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0", Final: "0"} })
+	coverage.Shows(t, "process.execCPUAffinity.final")
 	everywhere := b.exec(allowed, func(p *specs.Process) { p.ExecCPUAffinity = nil })
 	left := last // of initial, which kernels before 6.2 forget in another cgroup
-	if olderThan(t, 6, 2) {
+	switch {
+	case olderThan(t, 6, 2):
 		left = everywhere
+	case last != everywhere:
+		coverage.Shows(t, "process.execCPUAffinity.initial")
 	}
 	for _, row := range []struct {
 		given specs.CPUAffinity
@@ -185,6 +301,7 @@ func olderThan(t *testing.T, major, minor int) bool {
 // TestPersonality: it is the container's, and so that of exec too.
 func TestPersonality(t *testing.T) {
 	crunToo(t)
+	coverage.Shows(t, "linux.personality.domain", "linux.personality.domain=LINUX", "linux.personality.domain=LINUX32")
 	command := sh("cat /proc/self/personality; uname -m")
 	names := map[string]string{"amd64": "i686", "arm64": "armv8l"}
 	linux32 := func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux32} }
@@ -207,11 +324,20 @@ func TestMemoryPolicy(t *testing.T) {
 	if _, err := os.Stat("/proc/self/numa_maps"); err != nil {
 		t.Skip("the kernel has no NUMA")
 	}
-	command := sh(`sed -n 's/^[0-9a-f]* \([^ ]*\) .*stack.*/\1/p' /proc/self/numa_maps`)
+	coverage.Shows(t, "linux.memoryPolicy", "linux.memoryPolicy.flags=MPOL_F_STATIC_NODES", "linux.memoryPolicy.flags=MPOL_F_RELATIVE_NODES",
+		"linux.memoryPolicy.flags=MPOL_F_NUMA_BALANCING")
+	command := sh(`sed -n 's/^[0-9a-f]* \(.*\) stack.*/\1/p' /proc/self/numa_maps`)
+	weighted := "weighted interleave:0"
+	if olderThan(t, 6, 9) {
+		weighted = ""
+	}
 	for _, row := range []struct {
 		given specs.LinuxMemoryPolicy
-		want  string
+		want  string // "": this kernel has no such mode
 	}{
+		{specs.LinuxMemoryPolicy{Mode: specs.MpolPreferredMany, Nodes: "0"}, "prefer (many):0"},
+		{specs.LinuxMemoryPolicy{Mode: specs.MpolWeightedInterleave, Nodes: "0"}, weighted},
+		{specs.LinuxMemoryPolicy{Mode: specs.MpolBind, Nodes: "0", Flags: []specs.MemoryPolicyFlagType{specs.MpolFNumaBalancing}}, "bind=:0"},
 		{specs.LinuxMemoryPolicy{Mode: specs.MpolBind, Nodes: "0"}, "bind:0"},
 		{specs.LinuxMemoryPolicy{Mode: specs.MpolInterleave, Nodes: "0", Flags: []specs.MemoryPolicyFlagType{specs.MpolFStaticNodes}}, "interleave=static:0"},
 		{specs.LinuxMemoryPolicy{Mode: specs.MpolPreferred, Nodes: "0", Flags: []specs.MemoryPolicyFlagType{specs.MpolFRelativeNodes}}, "prefer=relative:0"},
@@ -219,18 +345,27 @@ func TestMemoryPolicy(t *testing.T) {
 		{specs.LinuxMemoryPolicy{Mode: specs.MpolDefault}, "default"},
 	} {
 		set := func(s *specs.Spec) { s.Linux.MemoryPolicy = &row.given }
-		if got := inside(t, command, set); got != row.want {
+		if row.want == "" {
+			want := fmt.Sprintf("mocker: linux.memoryPolicy: set_mempolicy %s: invalid argument (this kernel does not know the mode, or not with these flags)\n", row.given.Mode)
+			if r := newBox(t, set).run(); r.Code != 1 || r.Stderr != want {
+				t.Errorf("%+v: %v", row.given, r)
+			}
+			continue
+		}
+		coverage.Shows(t, "linux.memoryPolicy.mode="+string(row.given.Mode))
+		// Older kernels have no word for one of the flags.
+		if got := strings.Replace(inside(t, command, set), "balancing", "", 1); got != row.want {
 			t.Errorf("%+v: %q, want %q", row.given, got, row.want)
 		}
-		if got := sleeps(t, set).exec(command, nil); got != row.want {
+		if got := strings.Replace(sleeps(t, set).exec(command, nil), "balancing", "", 1); got != row.want {
 			t.Errorf("%+v, exec: %q, want %q", row.given, got, row.want)
 		}
 	}
 	r := newBox(t, func(s *specs.Spec) {
 		s.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: specs.MpolBind, Nodes: "1000"}
 	}).run()
-	want := "linux.memoryPolicy: set_mempolicy MPOL_BIND: invalid argument (the machine has the nodes " + read(t, "/sys/devices/system/node/online") + ","
-	if r.Code != 1 || !strings.Contains(r.Stderr, want) {
+	want := "mocker: linux.memoryPolicy.nodes: none of them is there: the machine has the nodes " + read(t, "/sys/devices/system/node/online") + "\n"
+	if r.Code != 1 || r.Stderr != want {
 		t.Errorf("a node that is not there: %v", r)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -16,6 +17,7 @@ import (
 // resctrl file system, and all that is shown is what is written there.
 func TestIntelRdt(t *testing.T) {
 	drive.MockersOwn(t, "only mocker can be given a directory")
+	coverage.ShowsWrites(t, "linux.intelRdt.schemata", "linux.intelRdt.l3CacheSchema", "linux.intelRdt.memBwSchema", "linux.intelRdt.enableMonitoring")
 	root := t.TempDir()
 	b := newBox(t, func(s *specs.Spec) {
 		s.Process.Args = []string{"sleep", "1000"}
@@ -45,6 +47,27 @@ func TestIntelRdt(t *testing.T) {
 	drive.OK(t, "delete", "--force", b.id)
 	if left, err := os.ReadDir(root); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestIntelRdtClass: a class of service by its name, which is there before, and
+// stays.
+func TestIntelRdtClass(t *testing.T) {
+	drive.MockersOwn(t, "only mocker can be given a directory")
+	coverage.ShowsWrites(t, "linux.intelRdt.closID")
+	root, file := t.TempDir(), filepath.Join(t.TempDir(), "pid")
+	if err := os.Mkdir(filepath.Join(root, "gold"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b := newBox(t, func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "gold"} })
+	drive.OK(t, "create", "--resctrl", root, "--bundle", b.bundle, "--pid-file", file, b.id)
+	tasks := filepath.Join(root, "gold", "tasks")
+	if got, want := read(t, tasks), read(t, file); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	drive.OK(t, "delete", "--force", b.id)
+	if list, err := os.ReadDir(root); err != nil || len(list) != 1 {
+		t.Errorf("afterwards: %v, %v", list, err)
 	}
 }
 

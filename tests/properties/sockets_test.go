@@ -112,7 +112,13 @@ func TestPidfdSocket(t *testing.T) {
 	if got, want := pidOf(t, m), read(t, file); got != want || m.data != "setns" {
 		t.Errorf("exec: pid %s, %q; want %s", got, m.data, want)
 	}
-	// A child of the tests now, without whose end the container's has none.
+	end(t, file)
+}
+
+// end ends the process whose pid is in a file, one of exec --detach: a child of
+// the tests now, without whose end the container's has none.
+func end(t *testing.T, file string) {
+	t.Helper()
 	pid, err := strconv.Atoi(read(t, file))
 	if err != nil {
 		t.Fatal(err)

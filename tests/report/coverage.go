@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -96,6 +95,9 @@ func weigh(path string) (evidence, error) {
 // placeOf is the kind of machine that results are of: the name of their file.
 func placeOf(path string) string { return strings.TrimSuffix(filepath.Base(path), ".json") }
 
+// reasonMark begins the last cell of a row that nobody shows.
+const reasonMark = "not shown: "
+
 const coverageHead = `# What is shown of runtime-spec %s
 
 Written by "make coverage" from the results of the tests, those of "make test" and "make test-vm"; nothing in it is
@@ -104,20 +106,14 @@ types of the specification), and it counts if the test has passed.
 
 "yes": a container, or a command, was seen to do what the specification says. "writes": the machine lacks the hardware,
 and mocker was seen to write to a file that stands for the kernel's what the kernel documents. "no": no test shows it
-there; that may be since the machine cannot. "make test" and "make test-vm" fail when a row gets worse.
+there; that may be since the machine cannot. Where none does anywhere the last column has the reason instead
+(tests/coverage/reasons.go). "make test" and "make test-vm" fail when a row gets worse.
+
+What an architecture of linux.seccomp means is written where the compiled program was asked, and not a kernel.
 `
 
-// writeCoverage writes the document about the places of some results.
-func writeCoverage(out io.Writer, version string, files []string) error {
-	var places []string
-	var found []evidence
-	for _, path := range files {
-		e, err := weigh(path)
-		if err != nil {
-			return err
-		}
-		places, found = append(places, placeOf(path)), append(found, e)
-	}
+// writeCoverage writes the document about places, and what was found at each.
+func writeCoverage(out io.Writer, version string, places []string, found []evidence) {
 	fmt.Fprintf(out, coverageHead, version)
 	for _, s := range coverage.Sections() {
 		shown := 0
@@ -135,23 +131,33 @@ func writeCoverage(out io.Writer, version string, files []string) error {
 				maps.Copy(tests, p.tests)
 				fmt.Fprintf(&rows, " %s |", levelNames[p.level])
 			}
-			if best > no {
+			by := some(tests)
+			switch why := coverage.Reason(property); {
+			case best > no:
 				shown++
+			case why != "":
+				by = reasonMark + why
 			}
-			fmt.Fprintf(&rows, " %s |\n", some(tests))
+			fmt.Fprintf(&rows, " %s |\n", by)
 		}
 		fmt.Fprintf(out, "\n## %s\n\n%d of %d shown somewhere.\n\n", s.Title, shown, len(s.Properties))
 		fmt.Fprintf(out, "| property | %s | shown by |\n|---|%s---|\n%s", strings.Join(places, " | "), strings.Repeat("---|", len(places)), rows.String())
 	}
-	return nil
 }
 
 // saveCoverage writes the document to its file.
 func saveCoverage(document string, files []string) error {
-	var text bytes.Buffer
-	if err := writeCoverage(&text, specs.Version, files); err != nil {
-		return err
+	var places []string
+	var found []evidence
+	for _, path := range files {
+		e, err := weigh(path)
+		if err != nil {
+			return err
+		}
+		places, found = append(places, placeOf(path)), append(found, e)
 	}
+	var text bytes.Buffer
+	writeCoverage(&text, specs.Version, places, found)
 	return os.WriteFile(document, text.Bytes(), 0o644)
 }
 
@@ -166,6 +172,79 @@ func some(tests map[string]bool) string {
 	return strings.ReplaceAll(strings.Join(list, ", "), "|", "\\|")
 }
 
+// rowsOf gives the rows of the document: the property, a level for each place,
+// and what shows it.
+func rowsOf(document string) (places []string, rows map[string][]string, err error) {
+	data, err := os.ReadFile(document)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows = map[string][]string{}
+	for line := range strings.Lines(string(data)) {
+		row := strings.Split(strings.TrimSuffix(line, " |\n"), " | ")
+		if len(row) < 3 || !strings.HasPrefix(row[0], "| ") {
+			continue
+		}
+		if property := strings.TrimPrefix(row[0], "| "); property != "property" {
+			rows[property] = row[1:]
+			continue
+		}
+		places = row[1 : len(row)-1]
+	}
+	return places, rows, nil
+}
+
+// addCoverage writes the document with what it says already, and what the
+// results show besides: those of a choice of tests, or of one place alone.
+// "-covered" finds what of it no full run shows any more.
+func addCoverage(document string, files []string) error {
+	places, rows, err := rowsOf(document)
+	if err != nil {
+		return err
+	}
+	found := map[string]evidence{}
+	for _, place := range places {
+		found[place] = evidence{}
+	}
+	for property, row := range rows {
+		tests := map[string]bool{}
+		for name := range strings.SplitSeq(row[len(row)-1], ", ") {
+			if name != "" && !strings.HasPrefix(name, "and ") && !strings.HasPrefix(row[len(row)-1], reasonMark) {
+				tests[name] = true
+			}
+		}
+		for i, place := range places {
+			if level := level(slices.Index(levelNames, row[i])); level > no {
+				found[place][property] = &proof{level, maps.Clone(tests)}
+			}
+		}
+	}
+	for _, path := range files {
+		more, err := weigh(path)
+		if err != nil {
+			return err
+		}
+		place := placeOf(path)
+		if found[place] == nil {
+			places, found[place] = append(places, place), evidence{}
+		}
+		for property, p := range more {
+			if was := found[place][property]; was != nil {
+				maps.Copy(p.tests, was.tests)
+				p.level = max(p.level, was.level)
+			}
+			found[place][property] = p
+		}
+	}
+	var text bytes.Buffer
+	list := make([]evidence, len(places))
+	for i, place := range places {
+		list[i] = found[place]
+	}
+	writeCoverage(&text, specs.Version, places, list)
+	return os.WriteFile(document, text.Bytes(), 0o644)
+}
+
 // checkCoverage complains about each property that the document has as shown,
 // at a place that there are results of, and they show less. ok is false then.
 func checkCoverage(out io.Writer, document string, files []string) (ok bool, err error) {
@@ -175,32 +254,22 @@ func checkCoverage(out io.Writer, document string, files []string) (ok bool, err
 			return false, err
 		}
 	}
-	f, err := os.Open(document)
+	places, rows, err := rowsOf(document)
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
 	ok = true
-	var places []string
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		row := strings.Split(lines.Text(), " | ")
-		if len(row) < 3 || !strings.HasPrefix(row[0], "| ") {
-			continue
-		}
-		property := strings.TrimPrefix(row[0], "| ")
-		if property == "property" {
-			places = row[1 : len(row)-1]
-			continue
-		}
+	for _, property := range slices.Sorted(maps.Keys(rows)) {
+		row := rows[property]
 		for i, place := range places {
 			e := found[place]
-			was := level(slices.Index(levelNames, row[1+i]))
+			was := level(slices.Index(levelNames, row[i]))
 			if e == nil || was <= no {
 				continue
 			}
 			if p := e[property]; p == nil || p.level < was {
 				ok = false
-				fmt.Fprintf(out, "FAIL %s: %s was shown here by %s and is not any more\n", place, property, strings.TrimSuffix(row[len(row)-1], " |"))
+				fmt.Fprintf(out, "FAIL %s: %s was shown here by %s and is not any more\n", place, property, row[len(row)-1])
 			}
 		}
 	}

@@ -64,4 +64,28 @@ func TestCoverage(t *testing.T) {
 			t.Errorf("%s: %v, %v, %q", test.name, ok, err, out.String())
 		}
 	}
+
+	// A choice of tests adds to what is there; another place is another column.
+	if err := addCoverage(document, []string{results(saying("TestG", "pass", "shows: hostname; linux.intelRdt.closID"))}); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(dir, "v2.json")
+	if err := os.WriteFile(other, []byte(saying("TestH", "pass", "shows: process.cwd")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := addCoverage(document, []string{other}); err != nil {
+		t.Fatal(err)
+	}
+	if text, err = os.ReadFile(document); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []string{
+		"| property | v1 | v2 | shown by |", "| process.cwd | yes | yes | tests/p TestA/x, tests/p TestH |", "| hostname | yes | no | tests/p TestG |",
+		"| linux.intelRdt.closID | yes | no | tests/p TestB, tests/p TestG |", "| root.path | no | no |  |",
+		"| linux.personality.flags | no | no | not shown: the specification has no flags: any is an error (specconv TestConvertRefuses) |",
+	} {
+		if !strings.Contains(string(text), row+"\n") {
+			t.Errorf("no row %q in\n%s", row, text)
+		}
+	}
 }

@@ -10,7 +10,8 @@
 // each on another kind of machine.
 //
 // "report -coverage DOCUMENT FILE..." writes docs/spec-coverage.md from what was
-// kept of runs, and "report -covered DOCUMENT FILE..." complains about what they
+// kept of runs, "report -coverage-more DOCUMENT FILE..." adds to it what was kept
+// of a choice of tests, and "report -covered DOCUMENT FILE..." complains about what they
 // show less of than it says.
 package main
 
@@ -37,6 +38,8 @@ func main() {
 		ok, err = table(os.Args[2:], os.Stdout)
 	case "-coverage":
 		ok, err = true, saveCoverage(os.Args[2], os.Args[3:])
+	case "-coverage-more":
+		ok, err = true, addCoverage(os.Args[2], os.Args[3:])
 	case "-covered":
 		ok, err = checkCoverage(os.Stdout, os.Args[2], os.Args[3:])
 	default:

@@ -19,6 +19,9 @@ import (
 // knows whose calls they are.
 func TestAgent(t *testing.T) {
 	coverage.Shows(t, "linux.seccomp.listenerPath", "linux.seccomp.listenerMetadata", "linux.seccomp.syscalls.action=SCMP_ACT_NOTIFY")
+	const message = "containerProcessState."
+	coverage.Shows(t, message+"ociVersion", message+"fds", message+"pid", message+"metadata", message+"state.ociVersion", message+"state.id",
+		message+"state.status", message+"state.pid", message+"state.bundle", message+"state.annotations")
 	for name, as := range map[string]edit{
 		"no new privileges":                func(*specs.Spec) {},
 		"new privileges":                   newPrivileges,
@@ -41,7 +44,7 @@ func TestAgent(t *testing.T) {
 			st := state(t, id)
 			m := a.message()
 			if m.Version == "" || !slices.Equal(m.Fds, []string{"seccompFd"}) || m.Pid != st.Pid || m.Metadata != "meta data" ||
-				m.State.ID != id || m.State.Status != "creating" || m.State.Pid != st.Pid || m.State.Bundle != bundle || m.State.Annotations["color"] != "red" {
+				m.State.Version != st.Version || m.State.ID != id || m.State.Status != "creating" || m.State.Pid != st.Pid || m.State.Bundle != bundle || m.State.Annotations["color"] != "red" {
 				t.Errorf("the agent got %+v, of %+v", m, st)
 			}
 			drive.OK(t, "start", id)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
@@ -162,12 +163,101 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
+// TestFeaturesWhole: every part of the structure is there, and says what other
+// tests show of mocker: what lists have in them is checked against what Convert
+// takes (specconv, TestFeaturesAreTrue) and by containers (TestFeaturesAreHad).
+func TestFeaturesWhole(t *testing.T) {
+	drive.MockersOwn(t, "checks what mocker says")
+	var tree map[string]any
+	if err := json.Unmarshal([]byte(asNobody(t, "features").Stdout), &tree); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]any{
+		"ociVersionMin": "1.0.0", "ociVersionMax": specs.Version,
+		"hooks":                               []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
+		"mountOptions":                        []string{"ro", "rro", "idmap", "ridmap", "tmpcopyup", "rslave"},
+		"linux.namespaces":                    []string{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
+		"linux.capabilities":                  []string{"CAP_CHOWN", "CAP_SYS_ADMIN", "CAP_CHECKPOINT_RESTORE"},
+		"linux.cgroup.v1":                     true,
+		"linux.cgroup.v2":                     true,
+		"linux.cgroup.systemd":                false,
+		"linux.cgroup.systemdUser":            false,
+		"linux.cgroup.rdma":                   true,
+		"linux.seccomp.enabled":               true,
+		"linux.seccomp.actions":               []string{"SCMP_ACT_KILL_PROCESS", "SCMP_ACT_NOTIFY"},
+		"linux.seccomp.operators":             []string{"SCMP_CMP_EQ", "SCMP_CMP_MASKED_EQ"},
+		"linux.seccomp.archs":                 []string{"SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"},
+		"linux.seccomp.knownFlags":            []string{"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"},
+		"linux.seccomp.supportedFlags":        []string{"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"},
+		"linux.apparmor.enabled":              true,
+		"linux.selinux.enabled":               true,
+		"linux.intelRdt.enabled":              true,
+		"linux.intelRdt.schemata":             true,
+		"linux.intelRdt.monitoring":           true,
+		"linux.memoryPolicy.modes":            []string{"MPOL_DEFAULT", "MPOL_WEIGHTED_INTERLEAVE"},
+		"linux.memoryPolicy.flags":            []string{"MPOL_F_NUMA_BALANCING", "MPOL_F_STATIC_NODES"},
+		"linux.mountExtensions.idmap.enabled": true,
+		"linux.netDevices.enabled":            true,
+		"annotations":                         []string{"io.github.mocker-runtime.mocker.version"},
+		"potentiallyUnsafeConfigAnnotations":  []string{"run.oci."},
+	} {
+		var got any = tree
+		for _, key := range strings.Split(path, ".") {
+			object, _ := got.(map[string]any)
+			got = object[key]
+		}
+		ok := got == want
+		if list, isList := want.([]string); isList {
+			ok = !slices.ContainsFunc(list, func(name string) bool {
+				switch got := got.(type) {
+				case []any:
+					return !slices.Contains(got, any(name))
+				case map[string]any:
+					return got[name] == nil
+				}
+				return true
+			})
+		}
+		if !ok {
+			t.Errorf("%s: %v, want %v", path, got, want)
+		}
+		coverage.Shows(t, "features."+path)
+	}
+}
+
+// TestSupportedFlags: of the flags that are known, a container takes those that
+// features says this kernel supports, and refuses the others.
+func TestSupportedFlags(t *testing.T) {
+	drive.MockersOwn(t, "Debian's runc has no flags")
+	var f struct {
+		Linux struct {
+			Seccomp struct{ KnownFlags, SupportedFlags []string }
+		}
+	}
+	if err := json.Unmarshal([]byte(drive.OK(t, "features")), &f); err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range f.Linux.Seccomp.KnownFlags {
+		bundle := drive.Bundle(t, func(s *specs.Spec) {
+			s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{specs.LinuxSeccompFlag(flag)}}
+			if flag == string(specs.LinuxSeccompFlagWaitKillableRecv) { // means something only with an agent, who is not there
+				s.Linux.Seccomp.ListenerPath = "/none"
+				s.Linux.Seccomp.Syscalls = []specs.LinuxSyscall{{Names: []string{"acct"}, Action: specs.ActNotify}}
+			}
+		})
+		r := drive.Run(t, "run", "--bundle", bundle, fmt.Sprintf("flags-%d", os.Getpid()))
+		refused := strings.Contains(r.Stderr, "the kernel has no seccomp filters with the flags")
+		if refused == slices.Contains(f.Linux.Seccomp.SupportedFlags, flag) || !refused && r.Code != 0 && !strings.Contains(r.Stderr, "/none") {
+			t.Errorf("%s, of which supported are %q: %v", flag, f.Linux.Seccomp.SupportedFlags, r)
+		}
+	}
+}
+
 // TestFeaturesOfRunc: mocker has every key and every element that runc has,
 // but for those that are listed here.
 func TestFeaturesOfRunc(t *testing.T) {
 	drive.MockersOwn(t, "compares mocker with runc")
 	without := []string{
-		".linux.seccomp",                             // not built yet
 		".annotations",                               // each its own
 		".mountOptions: acl", ".mountOptions: noacl", // file systems', which they are left to
 		".ociVersionMax", ".linux.cgroup.systemd", ".linux.cgroup.systemdUser",
