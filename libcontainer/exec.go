@@ -115,11 +115,9 @@ func (p *Process) enter(st *state.State) error {
 	}
 	to := placeOf(st, p.pidfd, cg)
 	to.affinity = p.last.Process.Affinity
+	to.oomScoreAdj = p.last.Process.OOMScoreAdj
 	p.in, err = to.join()
 	if err != nil {
-		return err
-	}
-	if err := process.SetOOMScoreAdj(p.in.PID, p.last.Process.OOMScoreAdj); err != nil {
 		return err
 	}
 	if !st.NoKeyring {
