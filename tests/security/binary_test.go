@@ -78,7 +78,7 @@ func TestOwnBinaryIsNoProgram(t *testing.T) {
 			drive.WriteConfig(t, bundle, spec)
 			r := drive.Exec(t, bin, "run", "--bundle", bundle, "security-binary")
 			t.Logf("exit %d: %s", r.Code, strings.TrimSpace(r.Stderr))
-			if c.want != "" && (r.Code != 1 || !strings.Contains(r.Stderr, c.want)) {
+			if c.want != "" && !drive.Others() && (r.Code != 1 || !strings.Contains(r.Stderr, c.want)) {
 				t.Errorf("want a refusal: %v", r)
 			}
 			if now := sum(t, bin); now != before {
@@ -102,6 +102,11 @@ func TestBinaryCannotBeWritten(t *testing.T) {
 	weak := filepath.Join(filepath.Dir(bin), "weak")
 	hostile(t, weak)
 	beforeBin, beforeWeak := sum(t, bin), sum(t, weak)
+	defer func() {
+		if sum(t, bin) != beforeBin {
+			harmed(t, "the binary has been changed")
+		}
+	}()
 
 	attackerBundle := drive.Bundle(t, func(s *specs.Spec) {
 		allCaps(s)
@@ -180,9 +185,6 @@ func TestBinaryCannotBeWritten(t *testing.T) {
 	must(t, os.WriteFile(root+"/stop", nil, 0o644))
 	if r := attacker.Wait(); r.Code != 0 || strings.Count(r.Stdout, "wrote") != 1 {
 		harmed(t, "the attacker has written to something else than the weak binary: %v", r)
-	}
-	if sum(t, bin) != beforeBin {
-		harmed(t, "mocker's binary has been changed")
 	}
 }
 
