@@ -107,6 +107,13 @@ test-v2: build ## run tests as on cgroup v2 alone, on a hybrid machine (needs ro
 		MOCKER=$(CURDIR)/mocker go test -json -short -count=1 -p 1 -timeout 20m $(TAGS) $(V2_VIEW)'; } | \
 		tee dist/results/v2-view.json | dist/report
 
+SOAK ?= 20000
+
+.PHONY: soak
+soak: build ## make and delete SOAK (20000) containers, and count what is left (needs root)
+	@scripts/need.sh $(NEED_DEMO)
+	MOCKER=$(CURDIR)/mocker go test -count=1 -timeout 12h $(TAGS) -v -run '^TestSoak$$' ./tests/faults -args -soak $(SOAK)
+
 # make test runs the seeds and what was ever found, in testdata/fuzz.
 FUZZ_TIME ?= 60s
 

@@ -19,7 +19,7 @@ func FuzzOutput(f *testing.F) {
 		printed = bytes.Repeat(printed, 1+int(size)%3*tailSize/max(len(printed), 1))
 		var kept tail
 		for rest := printed; len(rest) > 0; {
-			n := min(len(rest), int(size)+1)
+			n := min(len(rest), max(int(size)+1, len(printed)/1000))
 			if m, err := kept.Write(rest[:n]); m != n || err != nil {
 				t.Fatalf("wrote %d of %d: %v", m, n, err)
 			}
