@@ -129,6 +129,10 @@ fuzz: ## run each fuzzer for FUZZ_TIME (60s)
 # The published escapes tried on mocker and on Debian's runc and crun, the
 # latter with cgroup v1 alone, as it does not know hybrid machines. On the other
 # two the tests fail where they have to: the table says it.
+# What is no published escape and would freeze the machine (crun, by a
+# cgroupsPath of "/") is left out.
+ESCAPES_SKIP := TestCgroupsPath|TestHostileIDs|TestRecycledPID
+
 .PHONY: escapes
 escapes: build ## try the published escapes on mocker, runc and crun, and write the table in docs/security.md
 	@scripts/need.sh $(NEED_TEST)
@@ -137,7 +141,7 @@ escapes: build ## try the published escapes on mocker, runc and crun, and write 
 		[[ $$runtime = mocker ]] || export RUNTIME=$$runtime; \
 		export MOCKER=$(CURDIR)/mocker ATTACKS=$(CURDIR)/dist/escapes/$$runtime.json; \
 		unshare -m sh -c "if [ $$runtime = crun ] && mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi; \
-			exec go test -count=1 -timeout 20m $(TAGS) ./tests/security" >dist/escapes/$$runtime.txt || test $$runtime != mocker; \
+			exec go test -count=1 -timeout 20m $(TAGS) -skip '$(ESCAPES_SKIP)' ./tests/security" >dist/escapes/$$runtime.txt || test $$runtime != mocker; \
 	done
 	@dist/table docs/security.md dist/escapes/*.json
 

@@ -29,11 +29,9 @@ func (e *env) features(c *cli.Context, build Build) error {
 		return err
 	}
 	list := specconv.Features()
-	list.Annotations = map[string]string{
-		"io.github.mocker-runtime.mocker.version": build.Version,
-		// The key that every runtime says it with.
-		"org.opencontainers.runc.checkpoint.enabled": "false",
-	}
+	list.Annotations["io.github.mocker-runtime.mocker.version"] = build.Version
+	// The key that every runtime says it with.
+	list.Annotations["org.opencontainers.runc.checkpoint.enabled"] = "false"
 	if build.Commit != "" {
 		list.Annotations["io.github.mocker-runtime.mocker.commit"] = build.Commit
 	}

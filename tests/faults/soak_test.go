@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
@@ -38,6 +39,7 @@ func TestSoak(t *testing.T) {
 	bundle, before := faultBundle(t)
 	drive.Edit(t, bundle, func(s *specs.Spec) { s.Linux.CgroupsPath, s.Hooks = "", nil })
 	const workers = 2
+	defer reapWhile(t)()
 	// The first ones fill caches.
 	lifecycles(t, bundle, seed, workers, max(total/10, workers))
 	reap(t)
@@ -59,13 +61,40 @@ func TestSoak(t *testing.T) {
 	}
 }
 
+// reapWhile reaps, until its result is called, the processes of containers
+// that the test has inherited from an exec that was killed: the kernel keeps
+// the init of a pid namespace as long as one of its processes is a zombie.
+func reapWhile(t *testing.T) (stop func()) {
+	end, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-end:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+			for _, pid := range drive.Children(t, os.Getpid()) {
+				status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+				_, line, _ := strings.Cut(string(status), "NSpid:")
+				line, _, _ = strings.Cut(line, "\n")
+				// The others are commands that os/exec waits for.
+				if len(strings.Fields(line)) > 1 {
+					_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
+				}
+			}
+		}
+	}()
+	return func() { close(end); <-done }
+}
+
 // lifecycles makes containers and deletes them, by some workers at once.
 func lifecycles(t *testing.T, bundle string, seed uint64, workers, total int) (kills int) {
 	t.Helper()
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	for w := range workers {
-		out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+		out, err := os.OpenFile(filepath.Join(t.TempDir(), "out"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 		if err != nil {
 			t.Fatal(err)
 		}

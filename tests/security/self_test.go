@@ -50,7 +50,7 @@ keepcaps 0 <nil>
 timerslack \d+ <nil>
 personality 00000000
 descriptors 1024
-priorities 0 0
+priorities 0 -?\d+
 umask 18
 TracerPid 0
 Groups ?
