@@ -141,7 +141,11 @@ func (a execAttack) by(t *testing.T, w way) {
 	}
 	c.unharmed(t)
 	if now := nullOf(t); now != null {
-		harmed(t, "the host's /dev/null was %s, and is %s", null, now)
+		must(t, os.Chown("/dev/null", 0, 0))
+		// crun gives away its standard input, attacked or not.
+		if !drive.Others() {
+			harmed(t, "the host's /dev/null was %s, and is %s", null, now)
+		}
 	}
 }
 
