@@ -119,12 +119,12 @@ FUZZ_TIME ?= 60s
 
 .PHONY: fuzz
 fuzz: ## run each fuzzer for FUZZ_TIME (60s)
-	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+	@status=0; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
 		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' "$$file"); do \
 			echo "# $$(dirname "$$file") $$name"; \
-			go test $(TAGS) -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZ_TIME) "$$(dirname "$$file")" </dev/null; \
+			go test $(TAGS) -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZ_TIME) "$$(dirname "$$file")" || status=1; \
 		done; \
-	done
+	done; exit $$status
 
 # The published escapes tried on mocker and on Debian's runc and crun, the
 # latter with cgroup v1 alone, as it does not know hybrid machines. On the other
