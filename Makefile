@@ -20,6 +20,7 @@ SUITE := dist/conformance/runtimetest
 # and git.
 NEED_DEMO := busybox=busybox-static iptables ip=iproute2
 NEED_TEST := $(NEED_DEMO) newuidmap=uidmap setpriv=util-linux ps=procps strace runc crun podman conmon ctr=containerd \
+	dockerd=docker.io docker-compose buildah \
 	gcc /usr/include/seccomp.h=libseccomp-dev /usr/include/stdlib.h=libc6-dev
 # What kind of machine the tests run on; scripts/vm.sh knows others.
 PLACE ?= $(if $(filter cgroup2fs,$(shell stat -f -c %T /sys/fs/cgroup)),v2,v1)

@@ -3,7 +3,7 @@
 #
 # Installs with apt-get the Debian packages of the commands and files that are
 # missing, saying so. A PACKAGE may be left out where it is called like its
-# command.
+# command. A daemon that comes with a package is not started.
 set -euo pipefail
 
 PATH=$PATH:/usr/sbin:/sbin
@@ -26,7 +26,15 @@ fi
 echo "installing what is missing: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+made=("$log")
+trap 'rm -f "${made[@]}"' EXIT
+# docker.io's would set up a bridge, firewall rules and cgroups.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+	made+=("$policy")
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+fi
 if ! { apt-get update && "${install[@]}"; } >"$log" 2>&1; then
 	cat "$log" >&2
 	exit 1

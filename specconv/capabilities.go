@@ -57,9 +57,10 @@ var capabilityNames = [...]string{
 
 // convertCapabilities resolves the five sets. Names that the kernel does not
 // have are warned of and left out, as the specification demands (config.md,
-// "Linux Process"); so are those that capset(2) and
-// prctl(2) would refuse for what is in the other sets: older `runc spec` wrote
-// ambient ones that no kernel grants.
+// "Linux Process"); so are those that capset(2) would refuse for what is in
+// the other sets. Ambient ones that prctl(2) would refuse are left out without
+// a word, as other runtimes do: buildah asks for them with every RUN, and what
+// is on stderr here is on that of its user. Validate tells (lostAmbient).
 func convertCapabilities(given *specs.LinuxCapabilities) (caps config.Capabilities, warnings []string) {
 	if given == nil {
 		return caps, nil
@@ -92,8 +93,25 @@ func convertCapabilities(given *specs.LinuxCapabilities) (caps config.Capabiliti
 	}
 	limit("effective", &caps.Effective, caps.Permitted, "not in permitted")
 	limit("inheritable", &caps.Inheritable, caps.Bounding, "not in bounding")
-	limit("ambient", &caps.Ambient, caps.Permitted&caps.Inheritable, "not in both permitted and inheritable")
+	caps.Ambient &= caps.Permitted & caps.Inheritable
 	return caps, warnings
+}
+
+// lostAmbient is the warning about ambient capabilities that a process will not
+// have; "" if there are none such.
+func lostAmbient(given *specs.Process, caps config.Capabilities) string {
+	if given == nil || given.Capabilities == nil {
+		return ""
+	}
+	var lost uint64
+	for _, name := range given.Capabilities.Ambient {
+		bit, _ := capability(name)
+		lost |= bit &^ caps.Ambient
+	}
+	if lost == 0 {
+		return ""
+	}
+	return "config.json: process.capabilities.ambient: " + listCapabilities(lost) + ": ignored: not in both permitted and inheritable"
 }
 
 // IsCapability reports whether the kernel has a capability of this name, which

@@ -61,6 +61,11 @@ func validate(data []byte, bundle string) (bad problems, warnings []string) {
 	cfg, err := Convert(spec, bundle)
 	if cfg != nil {
 		warnings = append(warnings, cfg.Warnings...)
+		if cfg.Process != nil {
+			if lost := lostAmbient(spec.Process, cfg.Process.Caps); lost != "" {
+				warnings = append(warnings, lost)
+			}
+		}
 	}
 	var others problems
 	others.add(err)

@@ -317,10 +317,12 @@ func TestValidateBundle(t *testing.T) {
 			`config.json: ociVersion: given twice, and not every runtime takes the same one`,
 			`config.json: Linux: taken for linux, which other runtimes do not do`,
 		}},
-		{`{"ociVersion":"1.3.0","root":{"path":"rootfs"},"linux":{"namespaces":[{"type":"mount"}]},"process":{"args":["a"],"cwd":"/","user":{"uid":0,"gid":0},"capabilities":{"bounding":["CAP_X","CAP_KILL"],"effective":["CAP_KILL"],"inheritable":["CAP_CHOWN"]}}}`, nil, []string{
+		{`{"ociVersion":"1.3.0","root":{"path":"rootfs"},"linux":{"namespaces":[{"type":"mount"}]},"process":{"args":["a"],"cwd":"/","user":{"uid":0,"gid":0},"capabilities":{"bounding":["CAP_X","CAP_KILL"],"effective":["CAP_KILL"],"inheritable":["CAP_CHOWN"],"ambient":["CAP_KILL","CAP_Y"]}}}`, nil, []string{
 			`config.json: process.capabilities.bounding[0]: "CAP_X": ignored: not a capability`,
+			`config.json: process.capabilities.ambient[1]: "CAP_Y": ignored: not a capability`,
 			`config.json: process.capabilities.effective: CAP_KILL: ignored: not in permitted`,
 			`config.json: process.capabilities.inheritable: CAP_CHOWN: ignored: not in bounding`,
+			`config.json: process.capabilities.ambient: CAP_KILL: ignored: not in both permitted and inheritable`,
 		}},
 		{`{"ociVersion":null}`, []string{
 			`config.json: ociVersion: missing (config.md, Specification version)`,

@@ -1,7 +1,6 @@
 package drive
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io/fs"
@@ -205,23 +204,27 @@ func reap(pid int) {
 	}
 }
 
-// Children are the pids of a process's children.
+// Children are the pids of a process's children, whichever of its threads they
+// were born from.
 func Children(t testing.TB, pid int) []int {
 	t.Helper()
-	f, err := os.Open(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		t.Fatal(err)
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*/children", pid))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("process %d is gone (%v)", pid, err)
 	}
-	defer f.Close()
 	var list []int
-	words := bufio.NewScanner(f)
-	words.Split(bufio.ScanWords)
-	for words.Scan() {
-		n, err := strconv.Atoi(words.Text())
+	for _, file := range files {
+		data, err := os.ReadFile(file)
 		if err != nil {
-			t.Fatal(err)
+			continue // a thread that has ended
 		}
-		list = append(list, n)
+		for _, word := range strings.Fields(string(data)) {
+			n, err := strconv.Atoi(word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, n)
+		}
 	}
 	return list
 }

@@ -1,5 +1,5 @@
 // Package engines lets real engines run containers with the runtime under
-// test: podman with conmon, and containerd with ctr and its shim. It is the
+// test: podman with conmon, containerd with ctr and its shim, Docker, and buildah. It is the
 // proof that what they write into config.json is understood, and that the
 // command lines, exit codes, pid files and logs are those they expect of runc.
 //

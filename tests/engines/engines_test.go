@@ -112,7 +112,7 @@ func cgroupDirs(t *testing.T, name string) []string {
 	t.Helper()
 	var list []string
 	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
-		for _, sub := range []string{"/conmon", ""} {
+		for _, sub := range []string{"/conmon", "/buildkit", ""} {
 			dirs, err := filepath.Glob(pattern + name + sub)
 			if err != nil {
 				t.Fatal(err)

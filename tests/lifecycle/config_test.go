@@ -54,3 +54,15 @@ func TestUnknownCapability(t *testing.T) {
 		t.Errorf("no word of it: %v", r)
 	}
 }
+
+// TestLostAmbient: buildah asks for ambient capabilities and none to inherit.
+// The container does without, and nothing is said where its user would see it.
+func TestLostAmbient(t *testing.T) {
+	b := newBox(t, drive.Sh("grep CapAmb /proc/self/status"), func(s *specs.Spec) {
+		set := []string{"CAP_KILL"}
+		s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: set, Effective: set, Permitted: set, Ambient: set}
+	})
+	if r := b.run(); r.Code != 0 || r.Stdout != "CapAmb:\t"+hex(0)+"\n" || r.Stderr != "" {
+		t.Error(r)
+	}
+}
