@@ -34,11 +34,9 @@ func (e *env) features(c *cli.Context, build Build) error {
 	// All else is about mocker alone, but this is what the specification has
 	// beside the flags that are known.
 	list.Linux.Seccomp.SupportedFlags = libcontainer.SeccompFlags()
-	list.Annotations = map[string]string{
-		"io.github.mocker-runtime.mocker.version": build.Version,
-		// The key that every runtime says it with.
-		"org.opencontainers.runc.checkpoint.enabled": "false",
-	}
+	list.Annotations["io.github.mocker-runtime.mocker.version"] = build.Version
+	// The key that every runtime says it with.
+	list.Annotations["org.opencontainers.runc.checkpoint.enabled"] = "false"
 	if build.Commit != "" {
 		list.Annotations["io.github.mocker-runtime.mocker.commit"] = build.Commit
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/lsm"
 )
 
@@ -13,6 +14,9 @@ import (
 func checkLabels(cfg *config.Config) error {
 	if cfg == nil {
 		return nil
+	}
+	if err := lsm.CheckLandlock(cfg.Traits.Landlock); err != nil {
+		return fmt.Errorf("config.json: annotations.mocker.landlock: %w", err)
 	}
 	if err := lsm.CheckSELinux(cfg.MountLabel); err != nil {
 		return fmt.Errorf("config.json: linux.mountLabel: %w", err)
@@ -35,7 +39,18 @@ func (n *creation) confine() error {
 	if n.cfg.Process == nil {
 		return nil
 	}
-	return lsm.Confine(n.in, n.cfg.Process.Labels)
+	return confine(n.in, n.cfg.Process.Labels, n.cfg.Traits)
+}
+
+// confine confines a process that has nothing left to open but its program.
+func confine(in *inside.Child, labels config.Labels, traits config.Traits) error {
+	if err := lsm.Confine(in, labels); err != nil {
+		return err
+	}
+	if err := lsm.Landlock(in, traits.Landlock); err != nil {
+		return fmt.Errorf("annotations.mocker.landlock: %w", err)
+	}
+	return nil
 }
 
 // confineLike makes the labels of the container those of a process that has

@@ -12,7 +12,6 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/console"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
-	"github.com/mocker-runtime/mocker/libcontainer/lsm"
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
@@ -115,11 +114,9 @@ func (p *Process) enter(st *state.State) error {
 	}
 	to := placeOf(st, p.pidfd, cg)
 	to.affinity = p.last.Process.Affinity
+	to.oomScoreAdj = p.last.Process.OOMScoreAdj
 	p.in, err = to.join()
 	if err != nil {
-		return err
-	}
-	if err := process.SetOOMScoreAdj(p.in.PID, p.last.Process.OOMScoreAdj); err != nil {
 		return err
 	}
 	if !st.NoKeyring {
@@ -142,7 +139,7 @@ func (p *Process) enter(st *state.State) error {
 	if err := lookUp(p.in, root, &p.last, p.opts.Debugf); err != nil {
 		return fmt.Errorf("find program: %w", err)
 	}
-	return lsm.Confine(p.in, p.last.Process.Labels)
+	return confine(p.in, p.last.Process.Labels, st.Traits)
 }
 
 // checkIDs makes sure that the process can take on its ids, and gives the map

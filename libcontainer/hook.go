@@ -16,7 +16,6 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
-	"github.com/mocker-runtime/mocker/libcontainer/lsm"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
@@ -171,7 +170,7 @@ func (c *Container) startHooks(st *state.State) error {
 		if err := findProgram(in, last, nil); err != nil {
 			return err
 		}
-		return lsm.Confine(in, p.Labels)
+		return confine(in, p.Labels, st.Traits)
 	}
 	ctx, cancel := whileAlive(pidfd)
 	defer cancel()

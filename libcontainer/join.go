@@ -27,6 +27,8 @@ type place struct {
 	traits     config.Traits
 	affinity   config.Affinity
 	keepGroups bool
+
+	oomScoreAdj *int // nil: that of mocker
 }
 
 // placeOf is the place that a container's state describes.
@@ -66,7 +68,11 @@ func (p place) join() (*inside.Child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("birth: %w", err)
 	}
-	if err = p.enter(in, flags); err != nil {
+	// Now: in the user namespace of the container its files in /proc are root's.
+	if err = process.SetOOMScoreAdj(in.PID, p.oomScoreAdj); err == nil {
+		err = p.enter(in, flags)
+	}
+	if err != nil {
 		in.Kill()
 		in.Close()
 		return nil, err

@@ -73,6 +73,7 @@ func Convert(spec *specs.Spec, bundle string) (*config.Config, error) {
 		checkIDs,
 		convertHooks,
 		checkAnnotations,
+		convertLandlock,
 	}
 	var bad problems
 	for _, convert := range parts {

@@ -25,6 +25,7 @@ func Features() *features.Features {
 		MountOptions:  optionNames(),
 		Linux:         linuxFeatures(),
 		// What mocker takes from annotations has crun's names.
+		Annotations:                        map[string]string{landlockKey: "rwx"}, // the rights that its rules may give
 		PotentiallyUnsafeConfigAnnotations: []string{"run.oci."},
 	}
 }

@@ -158,6 +158,11 @@ func (s *store) load() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	for id, l := range s.rec.Leases {
+		if l == nil {
+			return fmt.Errorf("read %s: leases: %q: got null, want an object", path, id)
+		}
+	}
 	if s.rec.Leases == nil {
 		s.rec.Leases = map[string]*lease{}
 	}

@@ -33,6 +33,17 @@ type Bits []uint64
 type Traits struct {
 	Personality  *Personality  `json:"personality,omitempty"`  // nil: inherited
 	MemoryPolicy *MemoryPolicy `json:"memoryPolicy,omitempty"` // nil: inherited
+
+	Landlock []LandlockRule `json:"landlock,omitempty"` // nil: not confined by it
+}
+
+// LandlockRule is one word of the annotation mocker.landlock: what may be done
+// with a file, or with all below a directory.
+type LandlockRule struct {
+	Read    bool   `json:"read,omitempty"`
+	Write   bool   `json:"write,omitempty"`
+	Execute bool   `json:"execute,omitempty"`
+	Path    string `json:"path"` // absolute
 }
 
 // Personality is linux.personality.

@@ -220,7 +220,9 @@ func (d *Dir) Remove() error {
 	}
 	name := strconv.FormatUint(st.Ino, 10) // no other directory has it as long as this one exists
 	for range tries {
-		if err = os.Mkdir(bin, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		if err = os.Mkdir(bin, 0o700); errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+			return d.removeInPlace()
+		} else if err != nil && !errors.Is(err, os.ErrExist) {
 			return fmt.Errorf("remove container %q: %w", d.id, err)
 		}
 		err = os.Rename(d.Path(""), filepath.Join(bin, name))
@@ -233,6 +235,26 @@ func (d *Dir) Remove() error {
 		return fmt.Errorf("remove container %q: %w", d.id, err)
 	}
 	if err := os.RemoveAll(filepath.Join(bin, name)); err != nil {
+		return fmt.Errorf("remove container %q: %w", d.id, err)
+	}
+	Tidy(d.root)
+	return nil
+}
+
+// removeInPlace removes the directory where not even one more can be made to
+// move it to. The state goes last, so that a Remove that was killed here can be
+// repeated.
+func (d *Dir) removeInPlace() error {
+	entries, err := os.ReadDir(d.Path(""))
+	for _, e := range entries {
+		if e.Name() != stateFile {
+			err = errors.Join(err, os.RemoveAll(d.Path(e.Name())))
+		}
+	}
+	if err == nil {
+		err = os.RemoveAll(d.Path(""))
+	}
+	if err != nil {
 		return fmt.Errorf("remove container %q: %w", d.id, err)
 	}
 	Tidy(d.root)

@@ -38,12 +38,13 @@ func TestNoDescriptorLeadsOut(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			attack(t, "run", "CVE-2024-21626")
 			bundle, root, canary := box(t, nil)
 			hostile(t, filepath.Join(canary.dir, "leak"))
 			canary.before = canary.look(t)
 			must(t, os.Mkdir(filepath.Join(root, "links"), 0o755))
 			clean := drive.ReadConfig(t, bundle)
-			for fd := 3; fd <= drive.Rounds(64, 12); fd++ {
+			for fd := 3; fd <= times(64, 24, 12); fd++ {
 				must(t, os.Symlink(fmt.Sprintf("/proc/self/fd/%d", fd), filepath.Join(root, "links", fmt.Sprint(fd))))
 				spec := *clean
 				process := *clean.Process
@@ -52,7 +53,8 @@ func TestNoDescriptorLeadsOut(t *testing.T) {
 				drive.WriteConfig(t, bundle, &spec)
 				r := run(t, bundle)
 				if r.Code == 0 || strings.Contains(r.Stdout, "the host's") {
-					t.Fatalf("descriptor %d: %v", fd, r)
+					harmed(t, "descriptor %d: %v", fd, r)
+					return
 				}
 				if !strings.HasPrefix(r.Stderr, "mocker: ") && !strings.Contains(r.Stderr, "can't open") && os.Getenv("RUNTIME") == "" {
 					t.Errorf("descriptor %d: %v", fd, r)
@@ -67,6 +69,7 @@ func TestNoDescriptorLeadsOut(t *testing.T) {
 // does lead out, which shows that the attack is one; as the working directory
 // it is refused all the same.
 func TestGivenDescriptor(t *testing.T) {
+	attack(t, "run", "CVE-2024-21626")
 	bundle, _, c := box(t, nil)
 	dir, err := os.Open(c.dir)
 	must(t, err)
@@ -94,6 +97,9 @@ func TestGivenDescriptor(t *testing.T) {
 	} {
 		drive.Edit(t, bundle, func(s *specs.Spec) { s.Process.Cwd, s.Process.Args = x.cwd, x.args })
 		r := given(x.flag)
+		if strings.Contains(r.Stdout, "the host's") && x.want == "" {
+			harmed(t, "%s: %v", x.name, r)
+		}
 		if (r.Code == 0) != (x.want != "") || strings.Contains(r.Stdout, "the host's") != (x.want != "") {
 			t.Errorf("%s: %v", x.name, r)
 		}
@@ -103,8 +109,9 @@ func TestGivenDescriptor(t *testing.T) {
 
 // TestDescriptorsOfTheProcess are standard input, output and error.
 func TestDescriptorsOfTheProcess(t *testing.T) {
-	bundle := drive.Bundle(t, drive.Sh("ls /proc/1/fd | tr '\\n' ' '; true"))
-	if r := run(t, bundle); r.Stdout != "0 1 2 " {
+	// Not into a pipe, of which the shell has an end for a moment.
+	bundle := drive.Bundle(t, drive.Sh("ls /proc/1/fd; true"))
+	if r := run(t, bundle); r.Stdout != "0\n1\n2\n" {
 		t.Error(r)
 	}
 }

@@ -2,6 +2,7 @@ package security
 
 import (
 	"crypto/sha256"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -19,6 +20,25 @@ import (
 )
 
 func TestMain(m *testing.M) { drive.Main(m) }
+
+// full is for the counts of issues and papers; without it they are such that
+// the whole takes less than two minutes.
+var full = flag.Bool("full", false, "a thousand exchanges, ten thousand execs, every descriptor")
+
+// times is how often to do what is repeated: many times with -full.
+func times(many, usual, few int) int {
+	if *full {
+		return many
+	}
+	return drive.Rounds(usual, few)
+}
+
+func lookPath(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	must(t, err)
+	return path
+}
 
 // canary is a directory of the host that no container has any business with.
 // It lies beside a bundle's rootfs, and knows how it looked.
@@ -83,7 +103,7 @@ func (c *canary) harm(t *testing.T) string {
 func (c *canary) unharmed(t *testing.T) {
 	t.Helper()
 	if harm := c.harm(t); harm != "" {
-		t.Errorf("the host has been changed, %s", harm)
+		harmed(t, "the host has been changed, %s", harm)
 	}
 }
 

@@ -51,6 +51,7 @@ func TestProcIsCovered(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			attack(t, "run", "CVE-2025-52881", "CVE-2019-16884")
 			bundle, root, canary := box(t, func(s *specs.Spec) {
 				s.Process.Args = []string{"sh", "-c", "cat /elsewhere/sys/net/ipv4/ip_default_ttl /elsewhere/1/oom_score_adj"}
 				s.Linux.Sysctl = map[string]string{"net.ipv4.ip_default_ttl": "99"}
@@ -69,7 +70,7 @@ func TestProcIsCovered(t *testing.T) {
 			t.Logf("exit %d: %s", r.Code, strings.TrimSpace(r.Stderr))
 			canary.unharmed(t)
 			if value(t, ttl) != hostTTL || value(t, other) != hostOther {
-				t.Errorf("sysctls of the host have changed: %s %s", value(t, ttl), value(t, other))
+				harmed(t, "sysctls of the host have changed: %s %s", value(t, ttl), value(t, other))
 				must(t, os.WriteFile(ttl, []byte(hostTTL), 0))
 			}
 			if r.Code == 0 && r.Stdout != "99\n77\n" {

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,13 @@ func main() {
 		typeLine()
 	case "key":
 		readKey()
+	case "become":
+		// The binary that this runs from is what /proc/self/exe is up to then.
+		fmt.Println(unix.Exec(os.Args[2], os.Args[2:], nil))
+	case "mapped":
+		overwriteMapped(os.Args[2])
+	case "self":
+		tellSelf()
 	}
 }
 
@@ -81,6 +89,93 @@ func write(fd int) bool {
 		}
 	}
 	return false
+}
+
+// overwriteMapped writes to every file that a program of this name maps, but
+// the program, until there is a file /stop: an ELF interpreter is mapped, and
+// nobody's /proc/PID/exe.
+func overwriteMapped(program string) {
+	fmt.Println("ready")
+	seen := map[string]bool{}
+	for {
+		commands, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		for _, command := range commands {
+			line, _ := os.ReadFile(command)
+			name, _, _ := strings.Cut(string(line), "\x00")
+			if filepath.Base(name) != program {
+				continue
+			}
+			files, _ := filepath.Glob(filepath.Dir(command) + "/map_files/*")
+			for _, file := range files {
+				overwriteOnce(file, program, seen)
+			}
+		}
+		if _, err := os.Stat("/stop"); err == nil {
+			return
+		}
+	}
+}
+
+func overwriteOnce(file, program string, seen map[string]bool) {
+	target, err := os.Readlink(file)
+	if err != nil || filepath.Base(target) == program || seen[target] {
+		return
+	}
+	fd, err := unix.Open(file, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	seen[target] = true
+	fmt.Println("mapped", target)
+	if write(fd) {
+		fmt.Println("wrote", target)
+	}
+}
+
+// tellSelf says what a process can know of itself that mocker had otherwise.
+func tellSelf() {
+	for _, ask := range []struct {
+		name   string
+		option int
+	}{{"dumpable", unix.PR_GET_DUMPABLE}, {"securebits", unix.PR_GET_SECUREBITS}, {"keepcaps", unix.PR_GET_KEEPCAPS}, {"timerslack", unix.PR_GET_TIMERSLACK}} {
+		value, err := unix.PrctlRetInt(ask.option, 0, 0, 0, 0)
+		fmt.Println(ask.name, value, err)
+	}
+	persona, _ := os.ReadFile("/proc/self/personality")
+	fmt.Print("personality ", string(persona))
+	var limit unix.Rlimit
+	_ = unix.Prlimit(0, unix.RLIMIT_NOFILE, nil, &limit)
+	fmt.Println("descriptors", limit.Max) // Go raises the other
+	if attr, err := unix.SchedGetAttr(0, 0); err == nil {
+		fmt.Println("priorities", attr.Policy, attr.Nice)
+	}
+	fmt.Println("umask", unix.Umask(0))
+	status, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(status)) {
+		for _, name := range []string{"Groups", "CapInh", "CapAmb", "NoNewPrivs", "SigIgn", "TracerPid"} {
+			if value, ok := strings.CutPrefix(line, name+":"); ok {
+				fmt.Println(name, strings.Join(strings.Fields(value), ","))
+			}
+		}
+	}
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, fd := range fds {
+		target, err := os.Readlink("/proc/self/fd/" + fd.Name())
+		if n, _ := strconv.Atoi(fd.Name()); err == nil && n > 2 && !ofGo(target) {
+			fmt.Println("descriptor", fd.Name(), target)
+		}
+	}
+	for _, link := range []string{"exe", "cwd", "root"} {
+		target, _ := os.Readlink("/proc/self/" + link)
+		fmt.Println(link, target)
+	}
+}
+
+// ofGo reports whether a descriptor is one of the Go runtime's.
+func ofGo(target string) bool {
+	return strings.HasPrefix(target, "anon_inode:[event") || strings.HasPrefix(target, "/sys/fs/cgroup/") &&
+		(strings.HasSuffix(target, "/cpu.max") || strings.HasSuffix(target, "/cpu.cfs_quota_us") || strings.HasSuffix(target, "/cpu.cfs_period_us"))
 }
 
 // typeLine puts a line into the input of its terminal and of its standard
