@@ -64,6 +64,7 @@ type env struct {
 	report  *reporter
 
 	rootless bool // --rootless, with auto resolved
+	noCgroup bool // --cgroup-manager disabled
 }
 
 // Main carries out one command line (args[0] is the program) and returns the

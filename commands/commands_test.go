@@ -86,7 +86,8 @@ func TestRefusals(t *testing.T) {
 		{"--log " + missing + "/log list", `--log ` + missing + `/log: stat ` + missing + `: no such file or directory`},
 		{"--systemd-cgroup list", `--systemd-cgroup: the systemd cgroup driver is not built yet, use cgroupfs`},
 		{"--rootless maybe list", `--rootless "maybe": want true, false or auto`},
-		{"--cgroup-manager disabled list", `--cgroup-manager "disabled": only cgroupfs is built yet`},
+		{"--cgroup-manager systemd list", `--cgroup-manager systemd: the systemd cgroup driver is not built yet, use cgroupfs`},
+		{"--cgroup-manager none list", `--cgroup-manager "none": want cgroupfs or disabled`},
 	}
 	for _, test := range tests {
 		t.Run(test.line, func(t *testing.T) {
@@ -125,7 +126,7 @@ func TestAnswers(t *testing.T) {
 		{"list -q", ""},
 		{"list --format json", "null\n"},
 		{"list -format=json", "null\n"},
-		{"--root /nonexistent --debug=false --debug=false --rootless=auto --cgroup-manager cgroupfs list -f json", "null\n"},
+		{"--root /nonexistent --debug=false --debug=false --rootless=auto --cgroup-manager=disabled --cgroup-manager cgroupfs list -f json", "null\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.line, func(t *testing.T) {

@@ -90,7 +90,7 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "log-format", Value: "text", Usage: "write the log as text or json"},
 		option("log warnings and timings as well", "debug"),
 		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "go without cgroups that may not be made: true, false, or auto, which is true for all but the machine's root"},
-		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "cgroupfs (systemd and disabled are not built yet)"},
+		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "cgroupfs, or disabled: a container that is made has no cgroup of its own, and no limits (systemd is not built yet)"},
 		option("not built yet: refused", "systemd-cgroup"),
 		cli.HelpFlag,
 	}
@@ -119,8 +119,14 @@ func (e *env) checkGlobals(c *cli.Context) error {
 	if c.Bool("systemd-cgroup") {
 		return fmt.Errorf("--systemd-cgroup: the systemd cgroup driver is not built yet, use cgroupfs")
 	}
-	if manager := c.String("cgroup-manager"); manager != "cgroupfs" {
-		return fmt.Errorf("--cgroup-manager %q: only cgroupfs is built yet", manager)
+	switch manager := c.String("cgroup-manager"); manager {
+	case "cgroupfs":
+	case "disabled":
+		e.noCgroup = true
+	case "systemd":
+		return fmt.Errorf("--cgroup-manager systemd: the systemd cgroup driver is not built yet, use cgroupfs")
+	default:
+		return fmt.Errorf("--cgroup-manager %q: want cgroupfs or disabled", manager)
 	}
 	switch rootless := c.String("rootless"); rootless {
 	case "auto":

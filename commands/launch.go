@@ -68,6 +68,7 @@ func (e *env) createOptions(c *cli.Context) (libcontainer.CreateOptions, error) 
 		NoPivot:       c.Bool("no-pivot"),
 		NoNewKeyring:  c.Bool("no-new-keyring"),
 		Rootless:      e.rootless,
+		NoCgroup:      e.noCgroup,
 		PreserveFDs:   c.Int("preserve-fds"),
 		PidfdSocket:   c.String("pidfd-socket"),
 		Sockets:       listenSockets(),

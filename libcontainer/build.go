@@ -142,7 +142,7 @@ func (n *creation) namespaces() error {
 // container's to fill: in a cgroup namespace that has it mounted writable, or
 // asked for by annotation.
 func (n *creation) delegate() error {
-	if n.opts.Rootless || n.cfg.Cgroup.Delegate == "" && !n.ownsCgroup() {
+	if n.opts.Rootless || n.opts.NoCgroup || n.cfg.Cgroup.Delegate == "" && !n.ownsCgroup() {
 		return nil
 	}
 	var uid uint32

@@ -30,6 +30,7 @@ type CreateOptions struct {
 	NoPivot       bool        // move the root instead of pivot_root(2)
 	NoNewKeyring  bool        // keep the caller's session keyring
 	Rootless      bool        // go without cgroups that may not be made, unless limits are asked for
+	NoCgroup      bool        // go without a cgroup
 	PidfdSocket   string      // AF_UNIX socket that receives a pidfd of the process; "": none
 	Sockets       Sockets     // that the process inherits
 	PreserveFDs   int         // fds behind the sockets, else from 3 on, that the process inherits
@@ -241,6 +242,7 @@ func (n *creation) makeBundle() (err error) {
 		Created: time.Now().UTC(), Owner: state.UserName(os.Getuid()), Stage: state.Creating,
 		Annotations: n.cfg.Annotations,
 		NoKeyring:   n.opts.NoNewKeyring,
+		NoCgroup:    n.opts.NoCgroup,
 		Traits:      n.cfg.Traits,
 		SharedPID:   n.cfg.NewFlags()&unix.CLONE_NEWPID == 0, NoProcess: n.cfg.Process == nil,
 		Hooks: config.Hooks{StartContainer: n.cfg.Hooks.StartContainer, Poststart: n.cfg.Hooks.Poststart, Poststop: n.cfg.Hooks.Poststop},
@@ -261,6 +263,11 @@ func (n *creation) makeBundle() (err error) {
 }
 
 func (n *creation) makeCgroup() error {
+	if n.opts.NoCgroup {
+		var err error
+		n.cgroup, err = cgroups.None(n.cfg.Cgroup)
+		return err
+	}
 	cg, err := cgroups.Open(n.cfg.Cgroup, n.opts.ID, n.opts.Rootless)
 	if err != nil {
 		return err

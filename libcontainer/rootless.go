@@ -32,6 +32,9 @@ func checkUser(cfg *config.Config) error {
 
 // cgroupOf is the cgroup of a container, for what cannot be done without one.
 func cgroupOf(st *state.State) (*cgroups.Cgroup, error) {
+	if st.NoCgroup {
+		return nil, fmt.Errorf("container %q has no cgroup: it was made with the cgroup manager disabled", st.ID)
+	}
 	if len(st.CgroupPaths) == 0 {
 		return nil, fmt.Errorf("container %q has no cgroup: its user may not make one here", st.ID)
 	}

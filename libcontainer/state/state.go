@@ -78,6 +78,7 @@ type State struct {
 	Hooked    bool `json:"hooked,omitempty"`    // hooks of create have begun to run: poststop hooks are owed
 	SharedPID bool `json:"sharedPid,omitempty"` // no pid namespace of its own: its processes do not end with the first
 	NoKeyring bool `json:"noKeyring,omitempty"` // it has no session keyring of its own
+	NoCgroup  bool `json:"noCgroup,omitempty"`  // nobody wanted it to have one
 	NoProcess bool `json:"noProcess,omitempty"` // config.json has no process to start
 	Filtered  bool `json:"filtered,omitempty"`  // its processes have a seccomp filter
 
