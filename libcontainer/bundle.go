@@ -88,10 +88,13 @@ func (c *Container) removeBundle() error {
 	return nil
 }
 
-// tidyBundles removes the directories of bundles when they are empty.
+// tidyBundles removes the directories of bundles when they are empty. One may
+// have been removed already, by a delete that was killed before it came to the
+// other.
 func tidyBundles(root string) {
 	bundles := bundlesOf(root)
-	if os.Remove(bundles) == nil && bundles == defaultBundles {
+	_ = os.Remove(bundles)
+	if bundles == defaultBundles {
 		_ = os.Remove(filepath.Dir(bundles))
 	}
 }

@@ -91,28 +91,46 @@ limit=${LIMIT:-2400}
 mkdir -p dist/results
 go build -o dist/report ./tests/report
 
-# run_tests LIST EVENTS runs the tests of one list in a machine of their own,
-# and writes what they say to the file EVENTS.
+# run_tests LIST runs the tests of one list in a machine of their own, and
+# writes what they say to $work/events.LIST. Emulated, one boot in some dozens
+# stands still before there is an init: such a machine is started again.
 run_tests() {
-	boot "$limit" "$accel" "test$1" -serial "file:dist/vm/$place-$1.log" \
-		-chardev "file,id=events,path=$2" -device virtserialport,chardev=events,name=events </dev/null
+	local events=$work/events.$1 pid try second
+	trap 'kill "$pid" 2>/dev/null' TERM
+	for try in 1 2 3; do
+		boot "$limit" "$accel" "test$1" -serial "file:dist/vm/$place-$1.log" \
+			-chardev "file,id=events,path=$events" -device virtserialport,chardev=events,name=events </dev/null &
+		pid=$!
+		for ((second = 0; second < 120; second++)); do
+			if [[ -s $events ]] || ! kill -0 "$pid" 2>/dev/null; then break; fi
+			sleep 1
+		done
+		if [[ -s $events ]] || ((try == 3)); then
+			wait "$pid"
+			return
+		fi
+		echo "virtual machine $1 is not up after $second s: starting another" >&2
+		kill "$pid" 2>/dev/null
+		wait "$pid"
+	done
 }
 
 # Two machines, as long as there are two lists: a test rarely uses more than
 # one processor. The first is told as it comes, the second afterwards.
-second=
-if [[ -e $work/packages.2 ]]; then
-	run_tests 2 "$work/events" &
-	second=$!
-	trap 'kill "$second" 2>/dev/null; rm -rf "$work"' EXIT
-fi
+touch "$work/events.1" "$work/events.2"
 set +e
+run_tests 1 &
+machines=($!)
+if [[ -e $work/packages.2 ]]; then
+	run_tests 2 &
+	machines+=($!)
+fi
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 {
 	echo "# $place"
-	(run_tests 1 /dev/stdout)
-	if [[ $second ]]; then
-		tail --pid="$second" -f /dev/null # it is no child of this shell
-		cat "$work/events"
+	tail -n +1 -f --pid="${machines[0]}" "$work/events.1"
+	if [[ ${machines[1]:-} ]]; then
+		tail -n +1 -f --pid="${machines[1]}" "$work/events.2"
 	fi
 } | tee "$results" | dist/report
 passed=${PIPESTATUS[2]}

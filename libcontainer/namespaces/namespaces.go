@@ -25,17 +25,29 @@ import (
 )
 
 // late are those that no clone3 makes here: the child is not in its cgroup
-// yet, and a time namespace is entered by execve or a fork.
+// yet, and a time namespace is entered by a fork.
 const late = unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME
 
 // AtBirth is the part of cfg's new namespaces that clone3 makes: none if a
 // user namespace comes with others that are joined, for from inside of it
-// they could not be.
+// they could not be; no pid namespace if a copy of the child is to be its
+// init, see needsCopy.
 func AtBirth(cfg *config.Config) uintptr {
 	if cfg.Has(unix.CLONE_NEWUSER) && joins(cfg) {
 		return 0
 	}
-	return cfg.NewFlags() &^ late
+	flags := cfg.NewFlags() &^ late
+	if needsCopy(cfg) {
+		flags &^= unix.CLONE_NEWPID
+	}
+	return flags
+}
+
+// needsCopy reports whether only a copy of the child will be in all of its
+// namespaces: before Linux 6.2 execve does not enter a new time namespace, and
+// the child would keep the clocks of the host for as long as it lives.
+func needsCopy(cfg *config.Config) bool {
+	return cfg.NewFlags()&unix.CLONE_NEWTIME != 0
 }
 
 func joins(cfg *config.Config) bool {
@@ -213,9 +225,10 @@ func create(in *inside.Child, cfg *config.Config) error {
 	if err := takeIDs(in, cfg); err != nil {
 		return err
 	}
-	if flags&unix.CLONE_NEWPID != 0 {
-		// Only a copy can be in it, and nobody else is.
-		if err := in.HandOver(unix.CLONE_NEWPID); err != nil {
+	if flags&unix.CLONE_NEWPID != 0 || needsCopy(cfg) && cfg.PathOf(unix.CLONE_NEWPID) == "" {
+		// In a new pid namespace nobody but the copy is. The way into one that
+		// is joined leads through a copy anyhow.
+		if err := in.HandOver(flags & unix.CLONE_NEWPID); err != nil {
 			return err
 		}
 	}

@@ -37,7 +37,10 @@ func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int
 		err = r.configure(fs, data)
 	}
 	if err == nil && fstype == "proc" && r.pidns != nil {
-		err = r.joinedProc(fs)
+		err = r.in.FsconfigFD(fs, "pidns", int(r.pidns.Fd()))
+		if errors.Is(err, unix.EINVAL) { // before Linux 6.17
+			return r.copyProc(data, attrs)
+		}
 	}
 	if err == nil {
 		err = r.in.FsconfigCreate(fs)
@@ -47,16 +50,6 @@ func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int
 	}
 	mnt, err := r.in.Fsmount(fs, attrs)
 	return mnt, r.refused(fstype, err)
-}
-
-// joinedProc makes a procfs that of the pid namespace that the container
-// joins and the child is not in.
-func (r *Root) joinedProc(fs int) error {
-	err := r.in.FsconfigFD(fs, "pidns", int(r.pidns.Fd()))
-	if errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("%w (a procfs of a pid namespace that is joined takes Linux 6.17: bind-mount one instead)", err)
-	}
-	return err
 }
 
 // owners are the file systems that show a namespace, and so can be mounted

@@ -20,7 +20,7 @@ debian=(-o APT::Architecture="$ARCH" -o APT::Architectures="$ARCH" -o APT::Sandb
 # What tests call; runtimes to compare with; usr-is-merged lest usrmerge comes
 # with all of perl.
 packages=(base-files base-passwd bash busybox-static coreutils dash findutils grep sed mawk tar usr-is-merged
-	util-linux mount procps strace iproute2 iptables uidmap apparmor make runc crun)
+	util-linux mount procps strace iproute2 iptables uidmap apparmor make runc crun podman conmon)
 
 # The modules that the initrd needs. Those that are built in are not missed.
 modules='virtio_pci virtio_mmio virtio_blk virtio_console virtio_rng ext4'

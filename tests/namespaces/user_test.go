@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -213,6 +214,37 @@ func TestTimeOffsets(t *testing.T) {
 	_, err := fmt.Sscan(lines[len(lines)-1], &uptime)
 	if err != nil || uptime < 1000000 || lines[0] != "monotonic 5 7" || lines[1] != "boottime 1000000 0" {
 		t.Errorf("%q (%v)", got, err)
+	}
+}
+
+// TestClocksOfTheProgram: the container's own program has the clocks of its
+// time namespace, which before Linux 6.2 not execve but a fork gives it, and
+// so has who joins it before it has started.
+func TestClocksOfTheProgram(t *testing.T) {
+	const ahead = "read now rest </proc/uptime; [ ${now%.*} -ge 1000000 ] && echo ahead"
+	shifted := func(s *specs.Spec) {
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1000000}}
+	}
+	ofHost := func(s *specs.Spec) {
+		s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.PIDNamespace })
+	}
+	for name, edit := range map[string]func(*specs.Spec){
+		"new pid namespace":    func(*specs.Spec) {},
+		"host's pid namespace": ofHost,
+		"user namespace":       mapped,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := prints(t, ahead, edits(shifted, edit)); got != "ahead\n" {
+				t.Errorf("the program prints %q", got)
+			}
+			id := newID(t)
+			drive.OK(t, "create", "--bundle", drive.Bundle(t, edits(drive.Sh("exec sleep 100"), shifted, edit)), id)
+			if got := drive.OK(t, "exec", id, "sh", "-c", ahead); got != "ahead\n" {
+				t.Errorf("exec before start prints %q", got)
+			}
+			drive.OK(t, "delete", "--force", id)
+		})
 	}
 }
 
