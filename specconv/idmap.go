@@ -128,6 +128,9 @@ func checkOwners(spec *specs.Spec, cfg *config.Config) error {
 		}
 	}
 	for i, d := range spec.Linux.Devices {
+		if d.Type != "p" {
+			continue // the host's node is mounted, whose owner it keeps, and podman names him
+		}
 		at := item("linux.devices", i)
 		if d.UID != nil {
 			bad.add(checkMapped(at+".uid", *d.UID, cfg.UIDMap, uidMappings))

@@ -32,7 +32,8 @@ func TestConvertIDMaps(t *testing.T) {
 		{"its group", full, full, [2]string{"process.user.gid", "70000"}, "process.user.gid: 70000: not mapped by linux.gidMappings"},
 		{"its groups", full, full, [2]string{"process.user.additionalGids", "[1,70000]"}, "process.user.additionalGids[1]: 70000: not mapped by linux.gidMappings"},
 		{"devpts", full, `[{"containerID":0,"hostID":1000,"size":1}]`, [2]string{}, `mounts[2].options[5]: "gid=5": not mapped by linux.gidMappings`},
-		{"a device", full, full, [2]string{"linux.devices", `[{"path":"/dev/fuse","type":"c","major":10,"minor":229,"uid":70000}]`},
+		{"a device", full, full, [2]string{"linux.devices", `[{"path":"/dev/fuse","type":"c","major":10,"minor":229,"uid":70000}]`}, ""},
+		{"a FIFO", full, full, [2]string{"linux.devices", `[{"path":"/dev/fifo","type":"p","uid":70000}]`},
 			"linux.devices[0].uid: 70000: not mapped by linux.uidMappings"},
 	} {
 		doc := exampleDocument(t)

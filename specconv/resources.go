@@ -30,6 +30,11 @@ func convertCgroup(spec *specs.Spec, cfg *config.Config) (err error) {
 	if m := from.Memory; m != nil && m.KernelTCP != nil {
 		cfg.Cgroup.KernelTCP = *m.KernelTCP
 	}
+	if to.PidsLimit != nil && *to.PidsLimit == 0 && olderThan13(spec.Version) {
+		// The limit could not be left out then, and 0 was no limit: it is what
+		// podman 4 writes for --pids-limit -1.
+		to.PidsLimit = nil
+	}
 	for _, w := range memoryWarnings(from.Memory) {
 		cfg.Warnings = append(cfg.Warnings, "config.json: "+w)
 	}

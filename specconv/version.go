@@ -27,6 +27,12 @@ func checkVersion(spec *specs.Spec, _ *config.Config) error {
 	return nil
 }
 
+// olderThan13 reports whether a config.json is of a specification before 1.3.
+func olderThan13(version string) bool {
+	_, minor, ok := parseVersion(version)
+	return ok && minor < 3
+}
+
 // parseVersion reads major and minor of a version in the form of SemVer 2.0.0:
 // MAJOR.MINOR.PATCH[-PRE][+BUILD].
 func parseVersion(s string) (major, minor int, ok bool) {

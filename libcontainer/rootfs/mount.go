@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 
@@ -157,7 +158,7 @@ func (r *Root) mountFS(m *config.Mount) error {
 	case m.CopyUp:
 		err = r.copyUp(place, mnt)
 	case m.Type == "mqueue":
-		err = r.labelRoot(mnt)
+		err = errors.Join(r.ownQueues(mnt), r.labelRoot(mnt))
 	}
 	if err == nil {
 		err = r.in.MoveMount(mnt, place)
@@ -167,6 +168,35 @@ func (r *Root) mountFS(m *config.Mount) error {
 		return err
 	}
 	return r.afterAttach(mnt, m, delay)
+}
+
+// ownQueues gives the directory of a new ipc namespace's message queues to the
+// root of the container. The kernel made it at the birth, as that of whoever
+// the child was then, whom a user namespace need not know. One that is joined
+// is another container's, or the host's.
+func (r *Root) ownQueues(mnt int) error {
+	if !r.cfg.Has(unix.CLONE_NEWUSER) || r.cfg.NewFlags()&unix.CLONE_NEWIPC == 0 {
+		return nil
+	}
+	dir, err := r.in.Openat2(mnt, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV)
+	if err != nil {
+		return fmt.Errorf("own the message queues: %w", err)
+	}
+	defer unix.Close(dir)
+	uid, gid := r.cfg.UIDMap.First(), r.cfg.GIDMap.First()
+	// Root may give them to anybody. An ordinary user may not, but its child
+	// may if the user namespace has a name for that user.
+	if os.Geteuid() != 0 {
+		err = r.in.Fchownat(dir, "", int(uid), int(gid))
+	} else {
+		uid, _ = r.cfg.UIDMap.Outside(uid)
+		gid, _ = r.cfg.GIDMap.Outside(gid)
+		err = unix.Fchown(dir, int(uid), int(gid))
+	}
+	if err != nil && !errors.Is(err, unix.EPERM) { // nobody's, and usable all the same
+		return fmt.Errorf("own the message queues: %w", err)
+	}
+	return nil
 }
 
 // notALink refuses an image that leads the mount of a procfs or sysfs astray,

@@ -40,7 +40,8 @@ func (r *Root) place(p string, dir bool) (int, error) {
 		if dir {
 			return -1, fmt.Errorf("mount a directory on the file %s: %w", p, unix.ENOTDIR)
 		}
-		return -1, fmt.Errorf("mount a file on the directory %s: %w", p, unix.EISDIR)
+		// What the kernel says of either, and engines make exit status 127 of.
+		return -1, fmt.Errorf("mount a file on the directory %s: %w", p, unix.ENOTDIR)
 	}
 	return fd, nil
 }

@@ -92,7 +92,7 @@ func TestHooksLimited(t *testing.T) {
 func TestFull(t *testing.T) {
 	drive.MockersOwn(t, "runc moves a process in, for which there is no limit")
 	needV2(t, "pids")
-	b := newBox(t, "sleep 1000", resources(t, `{"pids":{"limit":0}}`)).run()
+	b := newBox(t, "sleep 1000", resources(t, `{"pids":{"limit":0}}`), func(s *specs.Spec) { s.Version = "1.3.0" }).run()
 	if r := b.exec("true"); r.Code != 255 || !strings.Contains(r.Stderr, "birth: clone3 into the cgroup: resource temporarily unavailable: a limit of processes is reached (pids.max") {
 		t.Error(r)
 	}

@@ -197,8 +197,8 @@ func (c *containerd) sweep() {
 	}
 }
 
-// runtimes are mocker and runc, or the one that RUNTIME names.
-func runtimes(t *testing.T) []string {
+// runtimes are the paths of mocker and runc, or of the one that RUNTIME names.
+func runtimes(t testing.TB) []string {
 	t.Helper()
 	names := []string{drive.Runtime(t)}
 	if !drive.Others() {

@@ -4,8 +4,7 @@
 // config.json is understood, and that the command lines, exit codes, pid files
 // and logs are those they expect of runc.
 //
-// Each scenario of containerd, Docker and buildah runs on mocker and on runc:
-// the same must come of both.
+// Each scenario runs on mocker and on runc: the same must come of both.
 //
 // Each engine keeps everything in directories of its own that go with the
 // test. It has tests only.

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { drive.Main(m) }
 
 // runtimePath is the runtime under test by its path: engines take a name for
 // the entry of a configuration.
-func runtimePath(t *testing.T) string {
+func runtimePath(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath(drive.Runtime(t))
 	if err != nil {
@@ -51,7 +51,7 @@ func (f foreground) check(t *testing.T, r drive.Result) {
 // rows and 77 columns. Its output comes on stdout. Nothing is typed: script(1)
 // reads from a FIFO that it has open for writing too, since it would pass the
 // end of its input on.
-func inTerminal(t *testing.T, cmd []string) []string {
+func inTerminal(t testing.TB, cmd []string) []string {
 	t.Helper()
 	keyboard := filepath.Join(t.TempDir(), "keyboard")
 	if err := unix.Mkfifo(keyboard, 0o600); err != nil {
@@ -108,15 +108,20 @@ func cgroupDirs(t *testing.T, name string) []string {
 	t.Helper()
 	var list []string
 	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
-		for _, sub := range []string{"/conmon", "/buildkit", ""} {
+		for _, sub := range []string{"/[0-9a-f]*/conmon", "/[0-9a-f]*", "/conmon", "/buildkit", ""} { // of pods and of monitors
 			dirs, err := filepath.Glob(pattern + name + sub)
 			if err != nil {
 				t.Fatal(err)
 			}
-			list = append(list, dirs...)
+			list = append(list, slices.DeleteFunc(dirs, isFile)...)
 		}
 	}
 	return list
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err != nil || !info.IsDir()
 }
 
 // hide puts an empty directory over one of the machine in which an engine
@@ -133,7 +138,7 @@ func hide(t *testing.T, dir string) {
 	})
 }
 
-func writeFile(t *testing.T, path, text string) string {
+func writeFile(t testing.TB, path, text string) string {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

@@ -1,257 +1,277 @@
 package engines
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
 
-// podman is one that keeps all it has in directories of the test.
+// podman is one that runs its containers with one runtime, keeps all it has in
+// directories of the test, and writes down what it is told to do.
+//
+// Its methods may be called in subtests that run at the same time, so the
+// environment and the working directory stand on its command line.
 type podman struct {
-	t      *testing.T
-	dir    string
-	global []string // podman and its global flags
-	parent string   // cgroup of its containers
+	t       testing.TB
+	runtime string // name of the runtime: what it does may differ in words
+	path    string
+	dir     string
+	parent  string   // cgroup of its containers; "": podman's own choice
+	bare    bool     // the configuration says which runtime
+	as      []string // what makes a command one of an ordinary user
+	notes   *strings.Builder
 }
 
-// newPodman prepares a podman that has the image "box".
-func newPodman(t *testing.T) *podman {
+// bench has a podman for mocker and one for runc, and compares what comes of
+// the same commands. RUNTIME=crun puts that runtime alone in their place.
+type bench struct {
+	t       *testing.T
+	podmans []*podman
+	table   []string
+}
+
+// newBench prepares podmans that have the image "box".
+func newBench(t *testing.T) *bench {
 	t.Helper()
-	dir := t.TempDir()
-	parent := cgroupParent(t, "podman")
-	hide(t, "/var/lib")
-	p := &podman{t: t, dir: dir, parent: parent, global: []string{
-		"podman",
-		"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "runroot"), "--tmpdir", filepath.Join(dir, "tmp"),
-		"--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", runtimePath(t),
-	}}
-	t.Setenv("CONTAINERS_CONF", p.configure("containers.conf", ""))
-	t.Chdir(dir) // where conmon notes that a container was out of memory
-	p.ok("import", makeLayer(t), "box")
-	return p
+	hide(t, "/var/lib") // networks and caches
+	b := &bench{t: t}
+	layer := makeLayer(t)
+	for _, path := range runtimes(t) {
+		name := filepath.Base(path)
+		p := &podman{t: t, runtime: name, path: path, dir: t.TempDir(), parent: cgroupParent(t, "podman-"+name)}
+		p.configure("")
+		if err := os.Mkdir(p.volume(), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(p.volume(), "file"), "shared\n")
+		p.ok("import", layer, "box")
+		b.podmans = append(b.podmans, p)
+	}
+	t.Cleanup(func() { t.Logf("scenario, and what came of it:\n%s", strings.Join(b.table, "")) })
+	return b
 }
 
-// configure writes a configuration. podman's own defaults for rlimits are
+// volume is a directory with a file.
+func (p *podman) volume() string { return filepath.Join(p.dir, "volume") }
+
+// configure writes containers.conf. podman's own defaults for rlimits are
 // beyond what a root without CAP_SYS_RESOURCE can give.
-func (p *podman) configure(name, engine string) string {
-	return writeFile(p.t, filepath.Join(p.dir, name), `[containers]
+func (p *podman) configure(engine string) {
+	p.t.Helper()
+	writeFile(p.t, filepath.Join(p.dir, "containers.conf"), fmt.Sprintf(`[containers]
 default_ulimits = ["nofile=1000:2000", "nproc=4096:4096"]
+log_driver = "k8s-file"
 [network]
-network_config_dir = "`+filepath.Join(p.dir, "networks")+`"
+network_config_dir = %q
 [engine]
 events_logger = "none"
-`+engine)
+%s
+`, p.dir+"/networks", engine))
 }
 
-func (p *podman) line(args ...string) []string { return slices.Concat(p.global, args) }
+// line is a command line of podman. Where it works conmon notes that a
+// container was out of memory.
+func (p *podman) line(args ...string) []string {
+	choice := []string{"--cgroup-manager", "cgroupfs", "--runtime", p.path}
+	if p.bare {
+		choice = nil
+	}
+	return slices.Concat(p.as, []string{
+		"env", "-C", p.dir, "CONTAINERS_CONF=" + p.dir + "/containers.conf", "podman",
+		"--root", p.dir + "/root", "--runroot", p.dir + "/runroot", "--tmpdir", p.dir + "/tmp",
+		"--storage-driver", "vfs",
+	}, choice, args)
+}
 
-// run is the command line of podman run for the image.
-func (p *podman) run(flags []string, cmd ...string) []string {
-	return slices.Concat(p.line("run", "--network", "none", "--cgroup-parent", "/"+p.parent),
-		flags, []string{"box"}, cmd)
+// runLine is the command line of podman run or create for the image.
+func (p *podman) runLine(verb string, flags []string, cmd ...string) []string {
+	list := []string{verb}
+	if !slices.Contains(flags, "--network") {
+		list = append(list, "--network", "none")
+	}
+	if p.parent != "" {
+		list = append(list, "--cgroup-parent", "/"+p.parent)
+	}
+	return p.line(slices.Concat(list, flags, []string{"box"}, cmd)...)
 }
 
 func (p *podman) ok(args ...string) string {
 	p.t.Helper()
-	return okLine(p.t, p.line(args...))
-}
-
-// subtest is the same podman for a subtest.
-func (p *podman) subtest(name string, do func(p podman, t *testing.T)) {
-	p.t.Run(name, func(t *testing.T) {
-		sub := *p
-		sub.t = t
-		do(sub, t)
-	})
-}
-
-func TestPodman(t *testing.T) {
-	leaveNothing(t)
-	p := newPodman(t)
-	for _, f := range p.foregrounds() {
-		p.subtest(f.name, func(p podman, t *testing.T) {
-			f.check(t, execLine(p.t, p.run(append([]string{"--rm"}, f.flags...), f.cmd...)))
-		})
+	r := drive.Exec(p.t, p.line(args...)[0], p.line(args...)[1:]...)
+	if r.Code != 0 {
+		p.t.Fatalf("podman %s: %v", strings.Join(args, " "), r)
 	}
-	p.subtest("stdin", podman.stdin)
-	p.subtest("terminal", podman.terminal)
-	p.subtest("signal", podman.signal)
-	p.subtest("JSON log", podman.jsonLog)
-	p.subtest("detached", podman.detached)
-	p.subtest("exec", podman.exec)
-	p.subtest("stop", podman.stop)
-	p.subtest("paused", podman.paused)
-	p.subtest("again", podman.again)
+	return strings.TrimSpace(r.Stdout)
 }
 
-func (p *podman) foregrounds() []foreground {
-	volume := p.t.TempDir()
-	writeFile(p.t, filepath.Join(volume, "file"), "shared\n")
-	sh := func(script string) []string { return []string{"sh", "-c", script} }
-	return []foreground{
-		{name: "true", cmd: []string{"/bin/true"}},
-		{name: "status", cmd: sh("exit 7"), code: 7},
-		{name: "output", cmd: sh("echo out; echo err >&2"), stdout: "out\n", stderr: "err\n"},
-		{name: "missing", cmd: []string{"nosuch"}, code: 127, stderr: `exec: "nosuch": executable file not found in $PATH`},
-		{name: "missing path", cmd: []string{"/no/such"}, code: 127, stderr: `exec: "/no/such": stat /no/such: no such file or directory`},
-		{name: "not executable", cmd: []string{"/bin/plain"}, code: 126, stderr: `exec: "/bin/plain": permission denied`},
-		{name: "hostname", flags: []string{"--hostname", "abc"}, cmd: []string{"hostname"}, stdout: "abc\n"},
-		{
-			name: "limits", flags: []string{"--memory", "64m", "--pids-limit", "50", "--cpus", "0.5", "--cpuset-cpus", "0"},
-			cmd:    sh("cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us cpuset/cpuset.cpus"),
-			stdout: "67108864\n50\n50000\n0\n",
-		},
-		{
-			name: "out of memory", flags: []string{"--memory", "8m", "--memory-swap", "8m"},
-			cmd: sh("x=aaaaaaaa; while :; do x=$x$x; done"), code: 137,
-		},
-		{name: "rlimits", cmd: sh("ulimit -n; ulimit -Hn; ulimit -u"), stdout: "1000\n2000\n4096\n"},
-		{name: "volume", flags: []string{"-v", volume + ":/v"}, cmd: sh("cat /v/file; echo new > /v/made; cat /v/made"), stdout: "shared\nnew\n"},
-		{
-			name: "read-only volume", flags: []string{"-v", volume + ":/v:ro"}, cmd: sh("cat /v/file; touch /v/other"), code: 1,
-			stdout: "shared\n", stderr: "/v/other: Read-only file system",
-		},
-		{
-			name: "propagation", flags: []string{"-v", volume + ":/v:rslave,nosuid,noexec"},
-			cmd: sh(`grep ' /v ' /proc/self/mountinfo | cut -d' ' -f6 | cut -d, -f1-4`), stdout: "rw,nosuid,noexec,relatime\n",
-		},
-		{name: "named volume", flags: []string{"-v", "named:/data"}, cmd: sh("touch /data/file; ls /data"), stdout: "file\n"},
-		{
-			name: "read-only root", flags: []string{"--read-only", "--read-only-tmpfs=false"}, cmd: []string{"touch", "/file"}, code: 1,
-			stderr: "/file: Read-only file system",
-		},
-		{
-			name: "tmpfs", flags: []string{"--read-only", "--read-only-tmpfs=false", "--tmpfs", "/data:notmpcopyup,size=1m"},
-			cmd: sh("touch /data/file; df -k /data | tail -1 | awk '{print $1, $2}'"), stdout: "tmpfs 1024\n",
-		},
-		{name: "shm", flags: []string{"--shm-size", "1m"}, cmd: sh("df -k /dev/shm | tail -1 | awk '{print $1, $2}'"), stdout: "shm 1024\n"},
-		{
-			name: "user", flags: []string{"--user", "1000:1001", "--group-add", "7", "--workdir", "/tmp", "--env", "A=b", "--umask", "077"},
-			cmd: sh("id -u; id -g; id -G; pwd; echo $A; umask"), stdout: "1000\n1001\n1001 7\n/tmp\nb\n0077\n",
-		},
-		{
-			name: "capabilities", flags: []string{"--cap-drop", "all", "--cap-add", "chown", "--security-opt", "no-new-privileges"},
-			cmd:    sh("grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status"),
-			stdout: "CapEff:\t0000000000000001\nCapBnd:\t0000000000000001\nNoNewPrivs:\t1\n",
-		},
-		{name: "device", flags: []string{"--device", "/dev/zero:/dev/mine"}, cmd: sh("head -c 3 /dev/mine | wc -c"), stdout: "3\n"},
-		{
-			name: "sysctl", flags: []string{"--sysctl", "net.ipv4.ip_forward=1", "--oom-score-adj", "500"},
-			cmd: sh("cat /proc/sys/net/ipv4/ip_forward /proc/self/oom_score_adj"), stdout: "1\n500\n",
-		},
-		{name: "host namespaces", flags: []string{"--pid", "host", "--ipc", "host", "--uts", "host"}, cmd: []string{"true"}},
-		{name: "cgroup namespace", flags: []string{"--cgroupns", "private"}, cmd: sh("cat /proc/self/cgroup | grep -v ':/$'"), code: 1},
-		{name: "privileged", flags: []string{"--privileged"}, cmd: sh("test -w /proc/sys/kernel/hostname && test -e /dev/loop-control")},
+// do runs a podman command and notes what came of it.
+func (p *podman) do(args ...string) { p.exec(p.line(args...)) }
+
+// run is do of podman run with flags that have no spaces in them.
+func (p *podman) run(flags string, cmd ...string) drive.Result {
+	flags = strings.ReplaceAll(flags, "VOLUME", p.volume())
+	return p.exec(p.runLine("run", strings.Fields(flags), cmd...))
+}
+
+// sh is run of a shell in a container that goes with it.
+func (p *podman) sh(flags, script string) {
+	p.run("--rm "+flags, "sh", "-c", script)
+}
+
+func (p *podman) exec(line []string) drive.Result {
+	r := drive.Exec(p.t, line[0], line[1:]...)
+	p.noteResult(r)
+	return r
+}
+
+func (p *podman) noteResult(r drive.Result) {
+	if r.Code != 0 {
+		p.note("exit %d", r.Code)
+	}
+	p.note("%s", p.plain(r.Stdout))
+	for line := range strings.Lines(p.plain(r.Stderr)) {
+		p.note("! %s", line)
 	}
 }
 
-// stdin passes what a pipe holds to the container.
-func (p podman) stdin(t *testing.T) {
-	line := p.run([]string{"--rm", "-i"}, "cat")
-	r := execLine(p.t, append([]string{"sh", "-c", `echo hello | "$@"`, "sh"}, line...))
-	foreground{stdout: "hello\n"}.check(t, r)
-}
-
-// terminal: conmon gets the terminal over its console socket, and podman
-// resizes it to its own.
-func (p podman) terminal(t *testing.T) {
-	atTerminal.check(t, execLine(p.t, inTerminal(t, p.run([]string{"--rm", "-it"}, atTerminal.cmd...))))
-}
-
-// signal: podman run passes signals on.
-func (p podman) signal(t *testing.T) {
-	line := p.run([]string{"--rm"}, "sh", "-c", `trap "echo caught; exit 3" TERM; echo ready; while :; do sleep 0.02; done`)
-	c := drive.Start(t, line[0], line[1:]...)
-	drive.Eventually(t, "the container is ready", func() bool { return c.Output() == "ready\n" })
-	if err := c.Process.Signal(unix.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	foreground{code: 3, stdout: "ready\ncaught\n"}.check(t, c.Wait())
-}
-
-// jsonLog: runtimes that the configuration lists get --log-format json, and
-// podman takes its message from the log, which must be one JSON object.
-func (p podman) jsonLog(t *testing.T) {
-	name := filepath.Base(runtimePath(t))
-	t.Setenv("CONTAINERS_CONF", p.configure("json.conf", `runtime_supports_json = ["`+name+`"]`+"\n"))
-	r := execLine(p.t, p.run([]string{"--rm"}, "nosuch"))
-	foreground{code: 127, stderr: `exec: "nosuch": executable file not found in $PATH`}.check(t, r)
-	// Only what comes from stderr has the name that the runtime puts there.
-	if strings.Contains(r.Stderr, name+": mocker: ") {
-		t.Errorf("podman did not read the log: %s", r.Stderr)
+// note adds a line, unless it is empty.
+func (p *podman) note(format string, args ...any) {
+	if text := strings.TrimRight(fmt.Sprintf(format, args...), "\n"); text != "" {
+		fmt.Fprintln(p.notes, text)
 	}
 }
 
-// detached runs a container in the background: what podman says, what the
-// runtime says, its log, its end by a signal.
-func (p podman) detached(t *testing.T) {
-	pidFile := filepath.Join(t.TempDir(), "pid")
-	id := okLine(p.t, p.run([]string{"-d", "--name", "box", "--pidfile", pidFile}, "sh", "-c", "echo out; echo err >&2; exec sleep 1000"))
-	if got := p.ok("ps", "--format", "{{.Names}} {{.Status}}"); !strings.HasPrefix(got, "box Up ") {
-		t.Errorf("podman ps: %q", got)
-	}
-	if got := state(t, id); got != "running" {
-		t.Errorf("the runtime says %q", got)
-	}
-	pid, err := os.ReadFile(pidFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := p.ok("inspect", "--format", "{{.State.Pid}} {{.OCIRuntime}}", "box"); got != string(pid)+" "+runtimePath(t) {
-		t.Errorf("podman inspect: %q, the pid file says %q", got, pid)
-	}
-	drive.Eventually(t, "podman logs has the output", func() bool {
-		r := execLine(p.t, p.line("logs", "box"))
-		return r.Stdout == "out\n" && r.Stderr == "err\n"
-	})
-	p.ok("kill", "--signal", "KILL", "box")
-	if got := p.ok("wait", "box"); got != "137" {
-		t.Errorf("podman wait: %q", got)
-	}
-	p.ok("rm", "box")
-	if r := drive.Run(t, "state", id); r.Code == 0 || !strings.Contains(r.Stderr, "does not exist") {
-		t.Errorf("the runtime still knows it: %v", r)
-	}
+var (
+	longID  = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
+	shortID = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
+	when    = regexp.MustCompile(`time="[^"]*"`)
+	// What stands before the cause is each runtime's own, as is all that it
+	// says where podman knows what to make of it.
+	ownWords = regexp.MustCompile(`(?m)^(Error: ).*?(exec: ".*|: OCI .*)$`)
+)
+
+// plain leaves out of an output what must differ.
+func (p *podman) plain(text string) string {
+	text = strings.ReplaceAll(text, "\r", "")
+	text = longID.ReplaceAllString(text, "ID")
+	text = when.ReplaceAllString(text, "time=NOW")
+	text = shortID.ReplaceAllString(text, "id")
+	text = strings.ReplaceAll(text, p.path, "RUNTIME")
+	text = ownWords.ReplaceAllString(text, "$1$2")
+	return strings.ReplaceAll(text, p.dir, "DIR")
 }
 
-// stop: TERM for one that listens; KILL, after the time that it is given,
-// for one that does not.
-func (p podman) stop(t *testing.T) {
-	ready := t.TempDir()
-	for _, c := range []struct{ name, script, want string }{
-		{"listens", `trap "exit 4" TERM`, "4"},
-		{"ignores", `trap "" TERM`, "137"},
-	} {
-		okLine(p.t, p.run([]string{"-d", "--name", c.name, "-v", ready + ":/ready"},
-			"sh", "-c", c.script+"; touch /ready/"+c.name+"; while :; do sleep 0.02; done"))
-		drive.Eventually(t, c.name+" is ready", func() bool {
-			_, err := os.Stat(filepath.Join(ready, c.name))
-			return err == nil
-		})
-		p.ok("stop", "--time", "1", c.name)
-		if got := p.ok("inspect", "--format", "{{.State.ExitCode}}", c.name); got != c.want {
-			t.Errorf("%s: exit code %s, want %s", c.name, got, c.want)
+// eventually waits until a condition holds. One that never does is noted: the
+// other runtime may tell whose fault that is.
+func (p *podman) eventually(what string, holds func() bool) {
+	for end := time.Now().Add(drive.Patience(15 * time.Second)); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if holds() {
+			return
 		}
-		p.ok("rm", c.name)
 	}
+	p.note("never: %s", what)
 }
 
-// again: a container that has stopped is started again, and removed as it
-// runs.
-func (p podman) again(t *testing.T) {
-	okLine(p.t, p.run([]string{"-d", "--name", "box"}, "sleep", "1000"))
-	p.ok("restart", "--time", "0", "box")
-	p.ok("kill", "box")
-	p.ok("wait", "box")
-	p.ok("start", "box")
-	if got := p.ok("ps", "--format", "{{.Names}} {{.Status}}"); !strings.HasPrefix(got, "box Up ") {
-		t.Errorf("podman ps: %q", got)
+// says waits until a podman command prints what is wanted.
+func (p *podman) says(want string, args ...string) {
+	line, got := p.line(args...), ""
+	p.eventually(strings.Join(args, " ")+" says "+want, func() bool {
+		got = strings.TrimSpace(drive.Exec(p.t, line[0], line[1:]...).Stdout)
+		return got == want
+	})
+}
+
+// scenario lets every podman do the same at the same time. What mocker's
+// notes has to be what is wanted, and what runc's notes the same. A want of ""
+// is for what only the comparison can judge.
+func (b *bench) scenario(name, want string, do func(p *podman)) {
+	b.t.Helper()
+	all := make([]strings.Builder, len(b.podmans))
+	b.t.Run(name, func(t *testing.T) {
+		t.Cleanup(func() {
+			got := make(map[string]string)
+			for i, p := range b.podmans {
+				got[p.runtime] = all[i].String()
+			}
+			b.judge(t, want, got)
+		})
+		for i := range b.podmans {
+			t.Run(b.podmans[i].runtime, func(t *testing.T) {
+				t.Parallel()
+				p := *b.podmans[i]
+				p.t, p.notes = t, &all[i]
+				do(&p)
+			})
+		}
+	})
+}
+
+// judge compares the notes. Where runc alone fails, that is put on record.
+func (b *bench) judge(t *testing.T, want string, got map[string]string) {
+	row := fmt.Sprintf("%-40s", t.Name())
+	same := true
+	for _, p := range b.podmans {
+		verdict := "as wanted"
+		if want == "" {
+			verdict = "same"
+			same = same && got[p.runtime] == got[b.podmans[0].runtime]
+		} else if got[p.runtime] != want {
+			verdict = "not as wanted"
+			if _, both := got["mocker"]; both && p.runtime != "mocker" && got["mocker"] == want {
+				t.Logf("%s alone differs:\n%s", p.runtime, got[p.runtime])
+			} else {
+				t.Errorf("%s:\n%s\nwant\n%s", p.runtime, got[p.runtime], want)
+			}
+		}
+		row += fmt.Sprintf(" %s: %s", p.runtime, verdict)
 	}
-	p.ok("rm", "--force", "--time", "0", "box")
+	if t.Failed() { // lest the next one finds something
+		for _, p := range b.podmans {
+			_ = p.ok("rm", "--all", "--force", "--time", "0")
+		}
+	}
+	if !same {
+		row = fmt.Sprintf("%-40s differ", t.Name())
+		t.Error("the runtimes differ:" + difference(got))
+	}
+	b.table = append(b.table, row+"\n")
+}
+
+// difference shows the lines that not all have.
+func difference(got map[string]string) string {
+	var out strings.Builder
+	for name, text := range got {
+		for line := range strings.Lines(text) {
+			for _, other := range got {
+				if !strings.Contains("\n"+other, "\n"+line) {
+					fmt.Fprintf(&out, "\n%s: %s", name, strings.TrimSuffix(line, "\n"))
+				}
+			}
+		}
+	}
+	return out.String() + "\nin full: " + strings.Join(slices.Sorted(maps.Values(got)), "\n---\n")
+}
+
+// cover puts a file over one of the machine, for this test binary alone.
+func cover(t *testing.T, path, text string) {
+	t.Helper()
+	file := writeFile(t, filepath.Join(t.TempDir(), "file"), text)
+	if err := unix.Mount(file, path, "", unix.MS_BIND, ""); err != nil {
+		t.Fatalf("cover %s: %v", path, err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
+			t.Errorf("unmount %s: %v", path, err)
+		}
+	})
 }

@@ -323,7 +323,7 @@ func machine() []row {
 		mount("a bind mount of a directory over a file",
 			"rootfs: mounts[7].destination: mount a directory on the file /bin/busybox: not a directory", specs.Mount{Destination: "/bin/busybox", Source: "/tmp", Options: []string{"bind"}}),
 		mount("a bind mount of a file over a directory",
-			"rootfs: mounts[7].destination: mount a file on the directory /tmp: is a directory", specs.Mount{Destination: "/tmp", Source: "/etc/passwd", Options: []string{"bind"}}),
+			"rootfs: mounts[7].destination: mount a file on the directory /tmp: not a directory", specs.Mount{Destination: "/tmp", Source: "/etc/passwd", Options: []string{"bind"}}),
 		mount("a file system that does not exist",
 			`rootfs: mounts[7] (zfz on /tmp): fsopen zfz: no such device (this kernel has no file system "zfz")`, specs.Mount{Destination: "/tmp", Type: "zfz", Source: "none"}),
 		mount("an option that tmpfs does not have",

@@ -124,6 +124,19 @@ func TestPidsLimit(t *testing.T) {
 	if r := b.run(); !strings.Contains(r.Stderr, "can't fork") {
 		t.Errorf("%v", r)
 	}
+	// Before 1.3 a limit of 0 was none, and podman 4 writes it.
+	drive.Edit(t, b.bundle, func(s *specs.Spec) {
+		s.Version = "1.2.1"
+		s.Process.Args = []string{"sh", "-c", "true & wait; echo forked"}
+		s.Linux.Resources.Pids.Limit = pointer[int64](0)
+	})
+	if r := b.run(); r.Code != 0 || r.Stdout != "forked\n" {
+		t.Errorf("no limit, as before 1.3: %v", r)
+	}
+	drive.Edit(t, b.bundle, func(s *specs.Spec) { s.Version = "1.3.0" })
+	if r := b.run(); !drive.Others() && !strings.Contains(r.Stderr, "can't fork") {
+		t.Errorf("a limit of 0, as of 1.3: %v", r)
+	}
 }
 
 // inPureView runs a command in a mount namespace whose /sys/fs/cgroup is v2

@@ -160,7 +160,7 @@ func TestRefusedMounts(t *testing.T) {
 		{"rootfs: mounts[7].source: open_tree /no/where: no such file or directory", []specs.Mount{mount("none", "/no/where", "/mnt", "bind")}},
 		{"rootfs: mounts[7].source: open_tree " + dir + "/dangling: no such file or directory", []specs.Mount{mount("none", dir+"/dangling", "/mnt", "bind")}},
 		{"rootfs: mounts[7].source: open_tree " + dir + "/file/x: not a directory", []specs.Mount{mount("none", dir+"/file/x", "/mnt", "bind")}},
-		{"rootfs: mounts[7].destination: mount a file on the directory /tmp: is a directory", []specs.Mount{mount("none", dir+"/file", "/tmp", "bind")}},
+		{"rootfs: mounts[7].destination: mount a file on the directory /tmp: not a directory", []specs.Mount{mount("none", dir+"/file", "/tmp", "bind")}},
 		{"rootfs: mounts[7].destination: mount a directory on the file /bin/busybox: not a directory", []specs.Mount{mount("none", dir, "/bin/busybox", "bind")}},
 		{"rootfs: mounts[7].destination: mount a directory on the file /bin/busybox: not a directory", []specs.Mount{mount("tmpfs", "tmpfs", "/bin/busybox")}},
 		{"rootfs: mounts[7].destination: open bin/busybox/x: not a directory", []specs.Mount{mount("tmpfs", "tmpfs", "/bin/busybox/x")}},

@@ -185,6 +185,22 @@ func TestMapsOfJoined(t *testing.T) {
 	}
 }
 
+// TestMessageQueues: the directory of the message queues belongs to the root of
+// the user namespace, be that new or joined.
+func TestMessageQueues(t *testing.T) {
+	drive.MockersOwn(t, "runc leaves it to nobody's group, or to nobody")
+	pid := running(t, newID(t), mapped)
+	for name, edit := range map[string]func(*specs.Spec){"new": mapped, "joined": join(pid, specs.UserNamespace), "none": edits()} {
+		if got := prints(t, "stat -c '%u:%g %a' /dev/mqueue && touch /dev/mqueue/queue", edit); got != "0:0 1777\n" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/root/dev/mqueue", pid), &st); err != nil || st.Uid != 100000 || st.Gid != 100000 {
+		t.Errorf("on the host it belongs to %d:%d, %v", st.Uid, st.Gid, err)
+	}
+}
+
 // TestTimeOffsets: the clocks are off by what was asked, and the container
 // starts in its time namespace.
 func TestTimeOffsets(t *testing.T) {
