@@ -1,7 +1,6 @@
 package engines
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -152,19 +151,6 @@ func makeLayer(t *testing.T) string { return drive.Layer(t) }
 
 // makeImage packs a layer as `docker save` would.
 func makeImage(t *testing.T, layer, name string) string { return drive.Image(t, layer, name) }
-
-// state is what the runtime itself says about a container of an engine.
-func state(t *testing.T, args ...string) string {
-	t.Helper()
-	out := drive.OK(t, slices.Concat(args[:len(args)-1], []string{"state"}, args[len(args)-1:])...)
-	var st struct {
-		Status string `json:"status"`
-	}
-	if err := json.Unmarshal([]byte(out), &st); err != nil {
-		t.Fatal(err)
-	}
-	return st.Status
-}
 
 // execLine runs a whole command line.
 func execLine(t *testing.T, line []string) drive.Result {
