@@ -224,6 +224,14 @@ bench: build ## time mocker beside runc and crun (needs root)
 	@scripts/need.sh $(NEED_DEMO) runc crun
 	MOCKER=$(CURDIR)/mocker go test $(TAGS) -run '^$$' -bench . -benchtime 40x ./tests/benchmarks
 
+# The budget that make test holds mocker to. What grows, grows in the commit
+# that says why.
+.PHONY: budget
+budget: build ## count what mocker costs, and write tests/budget/testdata/budget.json (needs root)
+	@scripts/need.sh $(NEED_DEMO) strace
+	MOCKER=$(CURDIR)/mocker go test -count=1 $(TAGS) -run '^TestBudget$$' ./tests/budget -update
+	git diff --stat tests/budget/testdata
+
 .PHONY: install
 install: build ## install below PREFIX (/usr/local) and DESTDIR
 	install -D -m 0755 mocker '$(DESTDIR)$(PREFIX)/bin/mocker'

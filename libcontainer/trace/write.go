@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 )
 
@@ -42,6 +43,7 @@ func (r *Recorder) Write(w io.Writer, format string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now().UnixNano()
+	r.memory()
 	list := r.lanes()
 	for i := range r.events {
 		list = append(list, r.record(&r.events[i], now))
@@ -66,6 +68,19 @@ func (r *Recorder) Write(w io.Writer, format string) error {
 	out.WriteString(end)
 	_, err := w.Write(out.Bytes())
 	return err
+}
+
+// memory notes what the command has allocated, the trace included.
+func (r *Recorder) memory() {
+	for i := range r.events {
+		if e := &r.events[i]; e.category == Verb {
+			var stats runtime.MemStats
+			runtime.ReadMemStats(&stats)
+			e.set("bytes allocated", stats.TotalAlloc)
+			e.set("allocations", stats.Mallocs)
+			return
+		}
+	}
 }
 
 func (r *Recorder) record(e *event, now int64) record {

@@ -23,6 +23,7 @@ type Event struct {
 		Call    int
 		Calls   []string
 		Untimed bool
+		Bytes   int `json:"bytes allocated"`
 	}
 }
 
