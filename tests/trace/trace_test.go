@@ -274,6 +274,27 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+// TestTimeNamespace: the copy that goes on in another time namespace, whose
+// clocks are off by days, has a lane of its own, and its times fit to the
+// others.
+func TestTimeNamespace(t *testing.T) {
+	b := newBox(t, func(s *specs.Spec) {
+		s.Version = "1.1.0"
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: 1e6}, "boottime": {Secs: 1e6}}
+	})
+	calls, pids := drive.Of(b.create(), "call"), map[int]bool{}
+	for _, e := range calls {
+		pids[e.Pid] = true
+		if e.Args.Untimed {
+			t.Errorf("not timed: %+v", e)
+		}
+	}
+	if len(pids) != 2 || !slices.Contains(names(calls), "hand over") {
+		t.Errorf("calls of %v, want a child and its copy: %q", pids, names(calls))
+	}
+}
+
 // TestLines: an object a line.
 func TestLines(t *testing.T) {
 	b := newBox(t, nil)
