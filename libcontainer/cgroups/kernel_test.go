@@ -144,7 +144,7 @@ func TestMakeUndoes(t *testing.T) {
 		res.CpuQuota, res.CpuPeriod = 1, 100000
 	default:
 		res.CpuQuota = 1
-		want = `set limits: write "1" to cpu.cfs_quota_us: invalid argument`
+		want = `linux.resources.cpu.quota: write "1" to cpu.cfs_quota_us: invalid argument`
 	}
 	c := open(t, res)
 	paths := c.Paths()

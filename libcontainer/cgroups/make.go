@@ -142,11 +142,11 @@ func (c *Cgroup) configure() error {
 		return err
 	}
 	if err := m.Apply(-1); err != nil {
-		return fmt.Errorf("prepare cgroup: %w", plain(err))
+		return limitError("prepare cgroup", err)
 	}
 	c.allowInOrder()
 	if err := m.Set(c.res); err != nil {
-		return fmt.Errorf("set limits: %w", plain(err))
+		return limitError("set limits", err)
 	}
 	if c.kernelTCP == 0 {
 		return nil

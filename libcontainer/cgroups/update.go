@@ -53,7 +53,7 @@ func (c *Cgroup) updateV1(old *oci.Resources) (undo func() error, err error) {
 	before := c.scalars()
 	undo = func() error { return c.restore(old, before) }
 	if err := c.set(c.res); err != nil {
-		return nil, andBack(fmt.Errorf("set limits: %w", plain(err)), undo)
+		return nil, andBack(limitError("set limits", err), undo)
 	}
 	return undo, nil
 }

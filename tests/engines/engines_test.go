@@ -107,7 +107,7 @@ func cgroupDirs(t *testing.T, name string) []string {
 	t.Helper()
 	var list []string
 	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/"} {
-		for _, sub := range []string{"/[0-9a-f]*/conmon", "/[0-9a-f]*", "/conmon", "/buildkit", ""} { // of pods and of monitors
+		for _, sub := range []string{"/[0-9a-f]*/conmon", "/[0-9a-f]*", ""} { // of pods, builds and monitors
 			dirs, err := filepath.Glob(pattern + name + sub)
 			if err != nil {
 				t.Fatal(err)

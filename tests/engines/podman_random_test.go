@@ -96,7 +96,7 @@ var choices = [][]string{
 // time.
 const look = `id 2>&1; pwd; umask; hostname; env | grep -v -e ^HOSTNAME= -e ^_= -e ^container_uuid= | sort
 for l in n Hn u Hu c s Hs v l; do ulimit -$l; done
-grep -E '^(Cap|NoNew|Seccomp|Groups|Uid|Gid|Shd|Sig[BIC]|Cpus_allowed_list|Mems_allowed_list)' /proc/self/status
+grep -E '^(Cap|NoNew|Seccomp|Groups|Uid|Gid|Shd|Sig[BC]|Cpus_allowed_list|Mems_allowed_list)' /proc/self/status
 cat /proc/self/oom_score_adj /proc/self/uid_map /proc/self/gid_map /proc/self/setgroups
 for n in user mnt pid net ipc uts cgroup time; do test "$(readlink /proc/self/ns/$n)" = "$(readlink /proc/1/ns/$n)" && echo same $n; done
 for f in /dev $(ls -d /dev/* | grep -v mqueue) /dev/dir/* /data /v /v/* /m /m/* /new/dir /etc /tmp /run; do stat -c '%n %F %a %u:%g %t:%T' $f 2>&1; done

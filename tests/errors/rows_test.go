@@ -367,11 +367,11 @@ func machine() []row {
 				s.Linux.Devices = []specs.LinuxDevice{{Path: "/bin/busybox", Type: "c", Major: 1, Minor: 3}}
 			}),
 		one("a processor that this machine does not have",
-			`cgroup: prepare cgroup: write "900" to cpuset.cpus: numerical result out of range`, func(s *specs.Spec) {
+			`cgroup: linux.resources.cpu.cpus: write "900" to cpuset.cpus: numerical result out of range`, func(s *specs.Spec) {
 				s.Linux.Resources.CPU = &specs.LinuxCPU{Cpus: "900"}
 			}).onV1(),
 		one("a quota that is too small",
-			`cgroup: set limits: write "1" to cpu.cfs_quota_us: invalid argument`, func(s *specs.Spec) {
+			`cgroup: linux.resources.cpu.quota: write "1" to cpu.cfs_quota_us: invalid argument`, func(s *specs.Spec) {
 				n := int64(1)
 				s.Linux.Resources.CPU = &specs.LinuxCPU{Quota: &n}
 			}).onV1(),

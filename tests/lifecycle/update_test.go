@@ -144,11 +144,11 @@ func TestUpdateRefused(t *testing.T) {
 	b, path := limited(t)
 	before := limitsOf(t, path)
 	for flags, want := range map[string]string{
-		"--memory 32m --memory-swap 48m --cpu-share 300 --cpu-quota 1": `set limits: write "1" to cpu.cfs_quota_us: invalid argument`,
-		"--cpuset-cpus 0 --memory 4k":                                  "set limits: unable to set memory limit to 4096 (current usage:",
+		"--memory 32m --memory-swap 48m --cpu-share 300 --cpu-quota 1": `linux.resources.cpu.quota: write "1" to cpu.cfs_quota_us: invalid argument`,
+		"--cpuset-cpus 0 --memory 4k":                                  "linux.resources.memory.limit: unable to set memory limit to 4096 (current usage:",
 		"--memory-swap 32m":                                            "memory limit 67108864: more than the limit of memory and swap together, 33554432, which has to change as well",
-		"--cpu-share 1 --pids-limit 3":                                 "set limits: the minimum allowed cpu-shares is 2",
-		"--pids-limit 5 --cpuset-cpus 900":                             `set limits: write "900" to cpuset.cpus: numerical result out of range`,
+		"--cpu-share 1 --pids-limit 3":                                 "linux.resources.cpu.shares: the minimum allowed cpu-shares is 2",
+		"--pids-limit 5 --cpuset-cpus 900":                             `linux.resources.cpu.cpus: write "900" to cpuset.cpus: numerical result out of range`,
 		"--pids-limit 5 --cpu-idle 2":                                  "--cpu-idle 2: neither 0 nor 1",
 	} {
 		refused(t, "mocker: "+want, append(append([]string{"update"}, strings.Fields(flags)...), b.id)...)
