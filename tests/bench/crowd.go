@@ -124,9 +124,8 @@ func (c *crowd) each(do func(i int) error) error {
 		return nil
 	}()
 	group.Wait()
-	close(failed)
-	for more := range failed {
-		err = errors.Join(err, more)
+	if err == nil && len(failed) > 0 {
+		err = <-failed
 	}
 	return err
 }

@@ -148,9 +148,13 @@ func measure(o *options) error {
 	}
 	if o.docs == "" {
 		fmt.Print(table(r))
-		return nil
+	} else if err := writeDocs(o.docs, r); err != nil {
+		return err
 	}
-	return writeDocs(o.docs, r)
+	if len(r.Failures) > 0 {
+		return errors.New("not all was measured: " + strings.Join(r.Failures, "; "))
+	}
+	return nil
 }
 
 // inView is what the process in a view does: all that is wanted there.
@@ -179,7 +183,8 @@ func inView(o *options, view string) (err error) {
 		}
 		fmt.Fprintf(os.Stderr, "bench: %s: %s\n", view, part.name)
 		if err := part.do(); err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
+			// What the other parts find is not lost.
+			b.results.Failures = append(b.results.Failures, fmt.Sprintf("%s, %s: %v", part.name, view, err))
 		}
 	}
 	return b.results.write(os.Getenv(partVariable))

@@ -56,8 +56,9 @@ func (b *bench) memory() error {
 // note keeps a figure, or why there is none.
 func (b *bench) note(axis string, r Runtime, unit string, get func() (float64, error)) {
 	f := Figure{Axis: axis, View: b.view, Runtime: r.Name, Unit: unit}
-	value, err := get()
-	if f.Value = value; err != nil {
+	if value, err := get(); err == nil {
+		f.Value = value
+	} else {
 		f.Error = err.Error()
 		fmt.Fprintf(os.Stderr, "bench: %s: %s: %v\n", r.Name, axis, err)
 	}

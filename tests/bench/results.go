@@ -17,6 +17,7 @@ type Results struct {
 	Runtimes []Runtime
 	Series   []*Series
 	Figures  []Figure
+	Failures []string `json:",omitempty"` // parts that could not be measured to their end
 	// Goals are the ratios to reach without pauses, by phase and runtime.
 	Goals map[string]map[string]float64
 }
@@ -66,6 +67,7 @@ type Figure struct {
 func (r *Results) merge(part *Results) {
 	r.Series = append(r.Series, part.Series...)
 	r.Figures = append(r.Figures, part.Figures...)
+	r.Failures = append(r.Failures, part.Failures...)
 }
 
 func (r *Results) figure(f Figure) { r.Figures = append(r.Figures, f) }

@@ -39,6 +39,9 @@ func table(r *Results) string {
 	for _, rt := range r.Runtimes {
 		fmt.Fprintf(&b, "- %s: %s\n", rt.Name, rt.Version)
 	}
+	for _, failure := range r.Failures {
+		fmt.Fprintf(&b, "\n**Not measured to its end:** `%s`\n", oneLine(failure))
+	}
 	for _, s := range r.Series {
 		seriesTable(&b, r, s)
 	}
@@ -214,7 +217,9 @@ func verdict(a axis, own string, values map[string]float64) string {
 	case a.reached != nil:
 		peers := maps.Clone(values)
 		delete(peers, own)
-		reached = a.reached(value, peers)
+		var known bool
+		reached, known = a.reached(value, peers)
+		ok = ok && known
 	case a.most > 0:
 		goal, reached = fmt.Sprintf("%g or less", a.most), value <= a.most
 	default:

@@ -17,6 +17,7 @@ func example() *Results {
 	}
 	s.Times["run"] = map[string][]float64{"mocker": {1, 1}, "runc": {10, 10}, floorName: {0.4, 0.4}}
 	return &Results{
+		Failures: []string{"hook, v1: no\niptables"},
 		Runtimes: []Runtime{{Name: "mocker"}, {Name: "runc"}, {Name: "crun"}},
 		Series:   []*Series{s},
 		Figures: []Figure{
@@ -24,6 +25,7 @@ func example() *Results {
 			{Axis: size, View: "v1", Runtime: "runc", Value: 9, Unit: "MiB"},
 			{Axis: waiting, View: "v1", Runtime: "mocker", Value: 0.75, Unit: "MiB"},
 			{Axis: listing, View: "v1", Runtime: "mocker", Unit: "ms", Error: "too\tslow"},
+			{Axis: callDocker, View: "v1", Runtime: "mocker", Value: 200, Unit: "ns"},
 			{Axis: throughput, View: "v1", Runtime: "mocker", Value: 10, Unit: "/s"},
 			{Axis: throughput, View: "v1", Runtime: "crun", Value: 6, Unit: "/s"},
 			{Axis: hookFirst, View: "v1", Runtime: "mocker", Value: 3, Unit: "ms"},
@@ -44,7 +46,9 @@ func TestTable(t *testing.T) {
 		waiting + " | v1 | MiB | 0.75 | – | – | **0.5 or less: not reached** |\n",
 		listing + " | v1 | ms | – | – | – | 60 or less: not measured |\n",
 		"- " + listing + ", mocker, cgroup v1: `too slow`\n",
+		callDocker + " | v1 | ns | 200.00 | – | – | not slower than another: not measured |\n",
 		throughput + " | v1 | /s | 10.00 | – | 6.00 | **twice crun's: not reached** |\n",
+		"\n**Not measured to its end:** `hook, v1: no iptables`\n",
 		"| " + hookFirst + " | 3.00 | 4.00 |\n",
 	} {
 		if !strings.Contains(text, want) {
