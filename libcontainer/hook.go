@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -35,17 +34,26 @@ func hookState(st *state.State, status specs.ContainerState) *specs.State {
 // hangs is killed when somebody kills the container.
 func whileAlive(pidfd int) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}, {Fd: -1, Events: unix.POLLIN}}
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err == nil {
+		fds[1].Fd = int32(stop)
+	} // else it is looked every now and then whether it is over
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		for ctx.Err() == nil {
-			if ended(pidfd, 100*time.Millisecond) {
+			if _, err := unix.Poll(fds, 100); err == nil && fds[0].Revents != 0 {
 				cancel(errEnded)
 			}
 		}
 	}()
 	return ctx, func() {
 		cancel(nil)
+		if err == nil {
+			_, _ = unix.Write(stop, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+			defer unix.Close(stop)
+		}
 		<-stopped // the pidfd is the caller's again
 	}
 }
