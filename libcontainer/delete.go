@@ -111,7 +111,7 @@ func (c *Container) kill(st *state.State) error {
 	release(st)
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		n, err := unix.Poll(fds, int(time.Until(end).Milliseconds())+1)
+		n, err := unix.Poll(fds, int(max(time.Until(end), 0).Milliseconds())+1)
 		if n == 1 {
 			return nil
 		}

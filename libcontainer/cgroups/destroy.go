@@ -122,7 +122,7 @@ func wait(dir string, deadline time.Time, pause time.Duration) {
 		time.Sleep(pause)
 		return
 	}
-	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}, int(time.Until(deadline).Milliseconds())+1)
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}, int(max(time.Until(deadline), 0).Milliseconds())+1)
 }
 
 func stuck(dir string, cause error) error {

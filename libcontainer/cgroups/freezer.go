@@ -73,7 +73,7 @@ func freezeV2(dir string, deadline time.Time) error {
 			return nil
 		}
 		poll := []unix.PollFd{{Fd: int32(events.Fd()), Events: unix.POLLPRI}}
-		_, _ = unix.Poll(poll, int(time.Until(deadline).Milliseconds())+1)
+		_, _ = unix.Poll(poll, int(max(time.Until(deadline), 0).Milliseconds())+1)
 	}
 	_ = oci.WriteFile(dir, "cgroup.freeze", "0")
 	return fmt.Errorf("a process has not stopped within %v", patience)

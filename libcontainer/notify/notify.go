@@ -128,7 +128,7 @@ func barrier(fd int) error {
 		return err
 	}
 	for end := time.Now().Add(barrierTimeout); time.Now().Before(end); {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(ends[0])}}, int(time.Until(end).Milliseconds())+1)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(ends[0])}}, int(max(time.Until(end), 0).Milliseconds())+1)
 		if n == 1 || err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}
