@@ -219,10 +219,26 @@ engines: build $(CONTAINERD2) ## run containers under a current containerd, go-r
 	(cd $(CONTAINERD2_MODULE) && MOCKER=$(CURDIR)/mocker go test -json -count=1 -timeout 10m $(TAGS)) || status=1; \
 	exit $$status; } | dist/report
 
+# Runtimes, and flags such as "-count 1000": dist/bench/bench -help lists them.
+BENCH_RUNTIMES ?= mocker=./mocker crun runc
+BENCH_FLAGS ?=
+
 .PHONY: bench
-bench: build ## time mocker beside runc and crun (needs root)
-	@scripts/need.sh $(NEED_DEMO) runc crun
-	MOCKER=$(CURDIR)/mocker go test $(TAGS) -run '^$$' -bench . -benchtime 40x ./tests/benchmarks
+bench: build $(LINTER) ## time mocker beside runc and crun, and write docs/benchmarks.md (needs root)
+	@scripts/need.sh $(NEED_DEMO) runc crun gcc /usr/include/stdlib.h=libc6-dev nsenter=util-linux
+	@mkdir -p dist/bench
+	go build $(TAGS) -o dist/bench/bench ./tests/bench
+	cd tests/bench/plot && go vet && ../../../$(LINTER) run && go build -o ../../../dist/bench/plot
+	dist/bench/bench -docs docs/benchmarks.md $(BENCH_FLAGS) $(BENCH_RUNTIMES)
+	dist/bench/plot dist/bench/results.json docs/benchmarks
+
+# The budget that make test holds mocker to. What grows, grows in the commit
+# that says why.
+.PHONY: budget
+budget: build ## count what mocker costs, and write tests/budget/testdata/budget.json (needs root)
+	@scripts/need.sh $(NEED_DEMO) strace
+	MOCKER=$(CURDIR)/mocker go test -count=1 $(TAGS) -run '^TestBudget$$' ./tests/budget -update
+	git diff --stat tests/budget/testdata
 
 .PHONY: install
 install: build ## install below PREFIX (/usr/local) and DESTDIR

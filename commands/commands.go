@@ -18,6 +18,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/mocker-runtime/mocker/libcontainer"
+	"github.com/mocker-runtime/mocker/libcontainer/trace"
 )
 
 // Build says which build of mocker this is.
@@ -62,6 +63,8 @@ type env struct {
 	globals Globals
 	streams Streams
 	report  *reporter
+	started time.Time
+	trace   tracing
 
 	rootless bool // --rootless, with auto resolved
 	noCgroup bool // --cgroup-manager disabled
@@ -73,7 +76,7 @@ type env struct {
 func Main(args []string, build Build, streams Streams) int {
 	started := time.Now()
 	globals := Peek(args)
-	e := &env{globals: globals, streams: streams, report: newReporter(globals, streams.Err)}
+	e := &env{globals: globals, streams: streams, report: newReporter(globals, streams.Err), started: started}
 	// Libraries that log must not write to stderr: callers parse stdout and
 	// stderr of state and list together.
 	e.report.adoptLibraries()
@@ -82,8 +85,9 @@ func Main(args []string, build Build, streams Streams) int {
 	err := e.app(build).Run(args)
 	if globals.EntersContainer() {
 		// Sealing made it, and perhaps no container came to be in it.
-		libcontainer.Tidy(globals.Root)
+		e.tidy()
 	}
+	e.trace.write(err, e.report.warn)
 	e.report.debugf("%s took %s", globals.Verb, time.Since(started))
 
 	var status exitStatus
@@ -122,8 +126,14 @@ func (e *env) open(id string) (*libcontainer.Container, error) {
 	if err != nil {
 		return nil, err
 	}
-	container.Warn = e.report.warn
+	container.Warn, container.Trace = e.report.warn, e.trace.rec
 	return container, nil
+}
+
+func (e *env) tidy() {
+	span := e.trace.rec.Begin(trace.Step, "tidy")
+	libcontainer.Tidy(e.globals.Root)
+	span.End(nil)
 }
 
 // with carries out a verb whose one argument is a container's id.

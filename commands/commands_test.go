@@ -87,6 +87,10 @@ func TestRefusals(t *testing.T) {
 		{"--systemd-cgroup list", `--systemd-cgroup: the systemd cgroup driver is not built yet, use cgroupfs`},
 		{"--rootless maybe list", `--rootless "maybe": want true, false or auto`},
 		{"--cgroup-manager systemd list", `--cgroup-manager systemd: the systemd cgroup driver is not built yet, use cgroupfs`},
+		{"--trace-format xml list", `--trace-format "xml": want chrome or jsonl`},
+		{"--trace-format jsonl list", `--trace-format: there is no trace without --trace`},
+		{"--trace= list", `--trace: the path is empty`},
+		{"--trace " + missing + "/trace list", `--trace ` + missing + `/trace: no such file or directory`},
 		{"--cgroup-manager none list", `--cgroup-manager "none": want cgroupfs or disabled`},
 	}
 	for _, test := range tests {

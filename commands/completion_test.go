@@ -18,6 +18,8 @@ func TestComplete(t *testing.T) {
 		"hidden":             {"hoo", ""},
 		"global flags":       {"--lo", "--log --log-format"},
 		"value":              {"--log _", ""},
+		"trace":              {"--tr", "--trace --trace-format"},
+		"value of a trace":   {"--trace st", ""},
 		"behind a value":     {"--log x st", "start state"},
 		"value with =":       {"--log=x st", "start state"},
 		"flags of a verb":    {"exec --pid", "--pid-file ..."},

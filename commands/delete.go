@@ -34,7 +34,7 @@ func (e *env) delete(c *cli.Context) error {
 	force := c.Bool("force")
 	container, err := e.open(c.Args().First())
 	if force && errors.Is(err, libcontainer.ErrNotExist) {
-		libcontainer.Tidy(e.globals.Root)
+		e.tidy()
 		return nil // callers clean up twice, to be sure
 	}
 	if err != nil {

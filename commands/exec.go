@@ -92,7 +92,7 @@ func (e *env) exec(c *cli.Context) error {
 	}
 	// Not before: until now a signal has to end mocker, and what has not
 	// been started ends with it.
-	return result(e.follow(joined, catchSignals()))
+	return result(e.follow(joined, e.catchSignals()))
 }
 
 func (e *env) execOptions(c *cli.Context) (libcontainer.ExecOptions, error) {
@@ -147,7 +147,7 @@ func (e *env) givenProcess(c *cli.Context, container *libcontainer.Container) (*
 	if err != nil {
 		return nil, "", err
 	}
-	spec, err := specconv.Load(state.Bundle)
+	spec, err := e.loadSpec(state.Bundle)
 	if err != nil {
 		return nil, "", err
 	}

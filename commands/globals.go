@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/mocker-runtime/mocker/libcontainer"
+	"github.com/mocker-runtime/mocker/libcontainer/trace"
 )
 
 // Globals are the global flags that matter before the command line is parsed
@@ -60,7 +61,7 @@ func Peek(args []string) Globals {
 
 func takesValue(name string) bool {
 	switch name {
-	case "root", "log", "log-format", "rootless", "cgroup-manager":
+	case "root", "log", "log-format", "rootless", "cgroup-manager", "trace", "trace-format":
 		return true
 	}
 	return false
@@ -92,6 +93,8 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "rootless", Value: "auto", Usage: "go without cgroups that may not be made: true, false, or auto, which is true for all but the machine's root"},
 		&cli.StringFlag{Name: "cgroup-manager", Value: "cgroupfs", Usage: "cgroupfs, or disabled: a container that is made has no cgroup of its own, and no limits (systemd is not built yet)"},
 		option("not built yet: refused", "systemd-cgroup"),
+		&cli.StringFlag{Name: "trace", Usage: "write what is done, step by step and with every system call inside, and how long it takes, to `FILE`"},
+		&cli.StringFlag{Name: "trace-format", Value: trace.Chrome, Usage: "write the trace as chrome, which Perfetto and chrome://tracing open, or as jsonl, an object a line"},
 		cli.HelpFlag,
 	}
 }
@@ -137,5 +140,5 @@ func (e *env) checkGlobals(c *cli.Context) error {
 	default:
 		return fmt.Errorf("--rootless %q: want true, false or auto", rootless)
 	}
-	return nil
+	return e.openTrace(c)
 }

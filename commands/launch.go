@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/urfave/cli/v2"
 
 	"github.com/mocker-runtime/mocker/libcontainer"
@@ -35,7 +36,7 @@ func (e *env) launch(c *cli.Context, detached bool) (*libcontainer.Container, er
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := loadConfig(c.String("bundle"))
+	cfg, err := e.loadConfig(c.String("bundle"))
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +76,7 @@ func (e *env) createOptions(c *cli.Context) (libcontainer.CreateOptions, error) 
 		NotifySocket:  os.Getenv("NOTIFY_SOCKET"),
 		Resctrl:       c.String("resctrl"),
 		Warn:          e.report.warn,
+		Trace:         e.trace.rec,
 		Debugf:        e.report.debugf,
 	}
 	if opts.PreserveFDs < 0 {
@@ -94,16 +96,29 @@ func listenSockets() libcontainer.Sockets {
 }
 
 // loadConfig reads, checks and resolves the config.json of a bundle.
-func loadConfig(bundle string) (*config.Config, error) {
+func (e *env) loadConfig(bundle string) (*config.Config, error) {
 	dir, err := filepath.Abs(bundle)
 	if err != nil {
 		return nil, fmt.Errorf("resolve bundle %q: %w", bundle, err)
 	}
-	spec, err := specconv.Load(dir)
+	spec, err := e.loadSpec(dir)
 	if err != nil {
 		return nil, err
 	}
-	return specconv.Convert(spec, dir)
+	var cfg *config.Config
+	err = e.trace.rec.Step("resolve config.json", func() (err error) {
+		cfg, err = specconv.Convert(spec, dir)
+		return err
+	})
+	return cfg, err
+}
+
+func (e *env) loadSpec(bundle string) (spec *specs.Spec, err error) {
+	err = e.trace.rec.Step("read config.json", func() error {
+		spec, err = specconv.Load(bundle)
+		return err
+	})
+	return spec, err
 }
 
 // checkConsole refuses the combinations of a terminal and a console socket

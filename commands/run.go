@@ -11,6 +11,7 @@ import (
 
 	"github.com/mocker-runtime/mocker/libcontainer"
 	"github.com/mocker-runtime/mocker/libcontainer/console"
+	"github.com/mocker-runtime/mocker/libcontainer/trace"
 )
 
 func (e *env) runVerb() *cli.Command {
@@ -87,7 +88,7 @@ func (e *env) stay(c *cli.Context, launch func(*cli.Context, bool) (*libcontaine
 		// From here on, so that there is no moment at which a signal would
 		// end mocker and leave the container alone. Those that ask to end
 		// also interrupt a create; the others wait for the process.
-		signals = catchSignals()
+		signals = e.catchSignals()
 	}
 	container, err := launch(c, detached)
 	if err != nil {
@@ -101,7 +102,9 @@ func (e *env) stay(c *cli.Context, launch func(*cli.Context, bool) (*libcontaine
 		// mocker stays, and is what the service manager has started.
 		go e.waitReady(container, os.Getpid())
 	}
+	span := e.trace.rec.Begin(trace.Step, "start and wait")
 	status, err := e.follow(container, signals)
+	span.End(err)
 	if detached && err == nil {
 		e.waitReady(container, 0)
 	}
@@ -188,7 +191,8 @@ func (e *env) forward(p process, signals <-chan os.Signal, done <-chan struct{})
 }
 
 // catchSignals starts to catch what a foreground run passes on.
-func catchSignals() chan os.Signal {
+func (e *env) catchSignals() chan os.Signal {
+	span := e.trace.rec.Begin(trace.Step, "catch signals")
 	caught := make(chan os.Signal, 128)
 	var wanted []os.Signal
 	for n := syscall.Signal(1); n <= sigRTMax; n++ {
@@ -197,6 +201,7 @@ func catchSignals() chan os.Signal {
 		}
 	}
 	signal.Notify(caught, wanted...)
+	span.End(nil)
 	return caught
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/mocker-runtime/mocker/hooks"
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/console"
@@ -23,6 +22,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
+	"github.com/mocker-runtime/mocker/libcontainer/trace"
 )
 
 // The steps of a create from the birth on, in the order of create.go.
@@ -31,13 +31,13 @@ func (n *creation) birth() error {
 	if err := undumpable(); err != nil {
 		return err
 	}
-	in, err := bear(namespaces.AtBirth(n.cfg), n.cgroup)
+	in, err := bear(namespaces.AtBirth(n.cfg), n.cgroup, n.opts.Trace)
 	if errors.Is(err, unix.EACCES) {
 		if err := n.cgroup.Forgo(err); err != nil {
 			return err
 		}
 		n.st.CgroupPaths = nil
-		in, err = bear(namespaces.AtBirth(n.cfg), n.cgroup)
+		in, err = bear(namespaces.AtBirth(n.cfg), n.cgroup, n.opts.Trace)
 	}
 	if err != nil {
 		return err
@@ -82,8 +82,8 @@ func undumpable() error {
 
 // bear makes a child in new namespaces (CLONE_NEW* flags) and in the v2 part
 // of a cgroup.
-func bear(namespaces uintptr, cg *cgroups.Cgroup) (*inside.Child, error) {
-	b := inside.Birth{Namespaces: namespaces, CgroupFD: -1}
+func bear(namespaces uintptr, cg *cgroups.Cgroup, rec *trace.Recorder) (*inside.Child, error) {
+	b := inside.Birth{Namespaces: namespaces, CgroupFD: -1, Trace: rec}
 	dir, err := cg.FD()
 	if err != nil {
 		return nil, err
@@ -210,10 +210,12 @@ func (n *creation) hooks() error {
 	}
 	ctx, cancel := whileAlive(n.in.Pidfd)
 	defer cancel()
-	if err := hooks.Run(ctx, n.cfg.Hooks.Prestart, hookState(n.st, specs.StateCreating)); err != nil {
+	t := hookTrace{n.opts.Trace, "prestart"}
+	if err := t.run(ctx, n.cfg.Hooks.Prestart, hookState(n.st, specs.StateCreating)); err != nil {
 		return fmt.Errorf("prestart hooks: %w", err)
 	}
-	if err := hooks.Run(ctx, n.cfg.Hooks.CreateRuntime, hookState(n.st, specs.StateCreating)); err != nil {
+	t.kind = "createRuntime"
+	if err := t.run(ctx, n.cfg.Hooks.CreateRuntime, hookState(n.st, specs.StateCreating)); err != nil {
 		return fmt.Errorf("createRuntime hooks: %w", err)
 	}
 	if err := n.containerHooks(ctx); err != nil {

@@ -17,27 +17,29 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
+	"github.com/mocker-runtime/mocker/libcontainer/trace"
 )
 
 // CreateOptions are the choices of one create that do not come from
 // config.json.
 type CreateOptions struct {
-	Root          string      // directory of all states
-	ID            string      // of the container
-	PidFile       string      // file for the pid, as decimal digits; "": none
-	ConsoleSocket string      // AF_UNIX socket that receives the terminal; "": see Container.Console
-	NoPivot       bool        // move the root instead of pivot_root(2)
-	NoNewKeyring  bool        // keep the caller's session keyring
-	Rootless      bool        // go without cgroups that may not be made, unless limits are asked for
-	NoCgroup      bool        // go without a cgroup
-	PidfdSocket   string      // AF_UNIX socket that receives a pidfd of the process; "": none
-	Sockets       Sockets     // that the process inherits
-	PreserveFDs   int         // fds behind the sockets, else from 3 on, that the process inherits
-	NotifySocket  string      // of the service manager that is to be told when the program is ready; "": none
-	NoInput       bool        // stdin of a process without a terminal is the null device
-	LogOutput     bool        // its output goes to the file "log" in its own bundle
-	Resctrl       string      // directory that stands for the resctrl file system; "": where it is mounted
-	Warn          func(error) // see Container.Warn
+	Root          string          // directory of all states
+	ID            string          // of the container
+	PidFile       string          // file for the pid, as decimal digits; "": none
+	ConsoleSocket string          // AF_UNIX socket that receives the terminal; "": see Container.Console
+	NoPivot       bool            // move the root instead of pivot_root(2)
+	NoNewKeyring  bool            // keep the caller's session keyring
+	Rootless      bool            // go without cgroups that may not be made, unless limits are asked for
+	NoCgroup      bool            // go without a cgroup
+	PidfdSocket   string          // AF_UNIX socket that receives a pidfd of the process; "": none
+	Sockets       Sockets         // that the process inherits
+	PreserveFDs   int             // fds behind the sockets, else from 3 on, that the process inherits
+	NotifySocket  string          // of the service manager that is to be told when the program is ready; "": none
+	NoInput       bool            // stdin of a process without a terminal is the null device
+	LogOutput     bool            // its output goes to the file "log" in its own bundle
+	Resctrl       string          // directory that stands for the resctrl file system; "": where it is mounted
+	Warn          func(error)     // see Container.Warn
+	Trace         *trace.Recorder // see Container.Trace
 
 	// MakeBundle fills a new directory that belongs to the container and goes
 	// with it, and gives what its config.json means. It may be nil.
@@ -70,7 +72,8 @@ type creation struct {
 }
 
 // steps are what Create does, in this order. The name of a step is what its
-// errors begin with.
+// errors begin with, but for those that say it themselves, and what a trace
+// calls it.
 //
 // Nothing exists before the state says so, so that destroy finds it. The
 // cgroup has its limits before there is a process to exceed them. Hooks see
@@ -78,32 +81,33 @@ type creation struct {
 // come after everything that writes to /proc. What can fail because of the
 // configuration comes before the process is on its own.
 var steps = [...]struct {
-	name string
-	do   func(*creation) error
+	name  string
+	plain bool // its errors say it themselves
+	do    func(*creation) error
 }{
-	{"", (*creation).reserve}, // its errors are about the id, and say so
-	{"", (*creation).makeBundle},
-	{"", (*creation).offerNotify},
-	{"class of service", (*creation).makeClass},
-	{"cgroup", (*creation).makeCgroup},
-	{"birth", (*creation).birth},
-	{"attach to cgroup", (*creation).attach},
-	{"namespaces", (*creation).namespaces},
-	{"network devices", (*creation).moveDevices},
-	{"delegate cgroup", (*creation).delegate}, // whose it is depends on the user namespace
-	{"session keyring", (*creation).keyring},
-	{"rootfs", (*creation).mount},
-	{"", (*creation).hooks}, // its errors say which
-	{"change root", (*creation).pivot},
-	{"console", (*creation).openConsole},
-	{"host name", (*creation).names},
-	{"sysctl", func(n *creation) error { return n.root.Sysctls() }},
-	{"protect paths", (*creation).protect},
-	{"find program", (*creation).lookUp},
-	{"", (*creation).confine}, // its errors say by what
-	{"prepare process", (*creation).arm},
-	{"", (*creation).sendPidfd},
-	{"save", (*creation).save},
+	{"reserve", true, (*creation).reserve}, // its errors are about the id
+	{"make bundle", true, (*creation).makeBundle},
+	{"notify socket", true, (*creation).offerNotify},
+	{"class of service", false, (*creation).makeClass},
+	{"cgroup", false, (*creation).makeCgroup},
+	{"birth", false, (*creation).birth},
+	{"attach to cgroup", false, (*creation).attach},
+	{"namespaces", false, (*creation).namespaces},
+	{"network devices", false, (*creation).moveDevices},
+	{"delegate cgroup", false, (*creation).delegate}, // whose it is depends on the user namespace
+	{"session keyring", false, (*creation).keyring},
+	{"rootfs", false, (*creation).mount},
+	{"hooks", true, (*creation).hooks}, // its errors say which
+	{"change root", false, (*creation).pivot},
+	{"console", false, (*creation).openConsole},
+	{"host name", false, (*creation).names},
+	{"sysctl", false, func(n *creation) error { return n.root.Sysctls() }},
+	{"protect paths", false, (*creation).protect},
+	{"find program", false, (*creation).lookUp},
+	{"confine", true, (*creation).confine}, // its errors say by what
+	{"prepare process", false, (*creation).arm},
+	{"pidfd socket", true, (*creation).sendPidfd},
+	{"save", false, (*creation).save},
 }
 
 // Create makes a container whose process waits for Start. If it fails it has
@@ -115,16 +119,21 @@ func Create(cfg *config.Config, opts CreateOptions) (*Container, error) {
 	n := &creation{cfg: cfg, opts: opts}
 	defer n.close()
 	for _, step := range steps {
+		span := opts.Trace.Begin(trace.Step, step.name)
 		err := step.do(n)
+		span.End(err)
 		if err == nil && len(interrupts) > 0 {
 			err = errors.New("interrupted by a signal")
 		}
 		if err != nil {
-			if step.name != "" {
+			if !step.plain {
 				err = fmt.Errorf("%s: %w", step.name, err)
 			}
 			return nil, n.undo(err)
 		}
+	}
+	if opts.Trace != nil {
+		opts.Trace.Program(n.in.PID, n.last.Names())
 	}
 	if err := n.last.Post(); err != nil {
 		return nil, n.undo(err)
@@ -224,7 +233,7 @@ func (n *creation) reserve() error {
 	if err != nil {
 		return err
 	}
-	n.c = &Container{Warn: n.opts.Warn, id: n.opts.ID, dir: dir}
+	n.c = &Container{Warn: n.opts.Warn, Trace: n.opts.Trace, id: n.opts.ID, dir: dir}
 	n.st = &state.State{ID: n.opts.ID} // for undo
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/mocker-runtime/mocker/hooks"
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
@@ -27,14 +26,14 @@ func (c *Container) Delete(force bool) error {
 	if force {
 		c.stopHooks()
 	}
-	if err := c.dir.Lock(patience); err != nil {
+	if err := c.Trace.Step("lock", func() error { return c.dir.Lock(patience) }); err != nil {
 		if force && errors.Is(err, ErrNotExist) {
 			return nil // the create or start that was stopped has cleaned up
 		}
 		return err
 	}
 	defer func() { _ = c.dir.Unlock() }()
-	st, err := c.dir.Load()
+	st, err := c.load()
 	if err != nil {
 		if !force || errors.Is(err, ErrNotExist) {
 			return err
@@ -94,6 +93,10 @@ func (c *Container) deleteUnread(cause error) error {
 
 // end kills the container's process and waits until it is gone.
 func (c *Container) end(st *state.State) error {
+	return c.Trace.Step("end process", func() error { return c.kill(st) })
+}
+
+func (c *Container) kill(st *state.State) error {
 	pidfd, err := c.pidfd(st)
 	if errors.Is(err, ErrNotRunning) {
 		return nil
@@ -124,33 +127,42 @@ func (c *Container) end(st *state.State) error {
 // its own bundle, and last the state itself, so that whatever fails can be
 // tried again.
 func (c *Container) destroy(st *state.State) error {
-	if len(st.CgroupPaths) != 0 {
-		if err := killAll(st, unix.SIGKILL); err != nil {
-			return err
-		}
-		cg, err := cgroups.FromPaths(st.CgroupPaths)
-		if err != nil {
-			return err
-		}
-		cg.Keep(st.CgroupsFound)
-		if err := cg.Destroy(); err != nil {
+	for _, step := range takeDown {
+		if err := c.Trace.Step(step.name, func() error { return step.do(c, st) }); err != nil {
 			return err
 		}
 	}
-	if err := resctrl.Remove(st.RDT); err != nil {
-		return err
-	}
-	if st.Stage == state.Created || st.Hooked {
-		c.poststop(st)
-	}
+	return nil
+}
+
+// takeDown are the steps of destroy, in this order.
+var takeDown = [...]struct {
+	name string
+	do   func(*Container, *state.State) error
+}{
+	{"remove cgroup", (*Container).removeCgroup},
+	{"remove class of service", func(_ *Container, st *state.State) error { return resctrl.Remove(st.RDT) }},
+	{"poststop hooks", (*Container).poststop},
 	// Before the bundle: what is mounted in it is not to be removed with it.
-	if err := rootfs.Unmount(st.Rootfs, st.Mounts); err != nil {
+	{"unmount", func(_ *Container, st *state.State) error { return rootfs.Unmount(st.Rootfs, st.Mounts) }},
+	{"remove bundle", func(c *Container, _ *state.State) error { return c.removeBundle() }},
+	{"remove state", func(c *Container, _ *state.State) error { return c.dir.Remove() }},
+}
+
+// removeCgroup ends the processes that are left in the cgroup, and removes it.
+func (c *Container) removeCgroup(st *state.State) error {
+	if len(st.CgroupPaths) == 0 {
+		return nil
+	}
+	if err := killAll(st, unix.SIGKILL); err != nil {
 		return err
 	}
-	if err := c.removeBundle(); err != nil {
+	cg, err := cgroups.FromPaths(st.CgroupPaths)
+	if err != nil {
 		return err
 	}
-	return c.dir.Remove()
+	cg.Keep(st.CgroupsFound)
+	return cg.Destroy()
 }
 
 func killAll(st *state.State, sig unix.Signal) error {
@@ -166,12 +178,16 @@ func killAll(st *state.State, sig unix.Signal) error {
 
 // poststop runs all poststop hooks, once; one that fails is a warning
 // (runtime.md, "Lifecycle", step 13).
-func (c *Container) poststop(st *state.State) {
+func (c *Container) poststop(st *state.State) error {
+	if st.Stage != state.Created && !st.Hooked {
+		return nil
+	}
 	for i := range st.Hooks.Poststop {
-		err := hooks.Run(context.Background(), st.Hooks.Poststop[i:i+1], hookState(st, specs.StateStopped))
+		err := hookTrace{c.Trace, "poststop"}.run(context.Background(), st.Hooks.Poststop[i:i+1], hookState(st, specs.StateStopped))
 		if err != nil && c.Warn != nil {
 			c.Warn(fmt.Errorf("container %s: poststop hooks: %w", c.id, err))
 		}
 	}
 	st.Hooks.Poststop = nil // a destroy that fails after this is tried again
+	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
+	"github.com/mocker-runtime/mocker/libcontainer/trace"
 )
 
 // The texts are those of runc.
@@ -46,6 +47,7 @@ type Process struct {
 	init    int // the container's first process
 	pidfd   int // of it
 	in      *inside.Child
+	trace   *trace.Recorder // nil: nobody wants to know
 	last    process.Last
 	console *os.File
 
@@ -62,7 +64,7 @@ func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error
 	if err := checkPreserved(0, opts.PreserveFDs); err != nil {
 		return nil, err
 	}
-	st, err := c.dir.Load()
+	st, err := c.load()
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +84,9 @@ func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{opts: opts, init: st.Init.PID, pidfd: pidfd, child: -1, last: process.Last{Process: cfg, Preserve: opts.PreserveFDs}}
+	p := &Process{opts: opts, trace: c.Trace, init: st.Init.PID, pidfd: pidfd, child: -1, last: process.Last{Process: cfg, Preserve: opts.PreserveFDs}}
 	p.last.Nofile[0], p.last.Nofile[1] = nofile.Original()
-	err = p.filter(c, st)
+	err = c.Trace.Step("load filter", func() error { return p.filter(c, st) })
 	if err == nil {
 		err = p.enter(st)
 	}
@@ -98,32 +100,59 @@ func (c *Container) Exec(cfg *config.Process, opts ExecOptions) (*Process, error
 
 // enter brings the joiner to where the program will start.
 func (p *Process) enter(st *state.State) error {
-	cg, err := cgroups.FromPaths(st.CgroupPaths)
+	var cg *cgroups.Cgroup
+	err := p.trace.Step("cgroup", func() (err error) {
+		cg, err = p.findCgroup(st)
+		return err
+	})
 	if err != nil {
 		return err
+	}
+	to := placeOf(st, p.pidfd, cg)
+	to.trace = p.trace
+	to.affinity = p.last.Process.Affinity
+	to.oomScoreAdj = p.last.Process.OOMScoreAdj
+	err = p.trace.Step("join", func() (err error) {
+		p.in, err = to.join()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = p.trace.Step("session keyring", func() error {
+		if st.NoKeyring {
+			return nil
+		}
+		return joinKeyring(p.in, keyringName(st.ID), p.last.Process.Labels.SELinux)
+	})
+	if err != nil {
+		return err
+	}
+	return p.prepare(st)
+}
+
+// findCgroup finds the cgroup that the process will be in, which must not be
+// frozen.
+func (p *Process) findCgroup(st *state.State) (*cgroups.Cgroup, error) {
+	cg, err := cgroups.FromPaths(st.CgroupPaths)
+	if err != nil {
+		return nil, err
 	}
 	frozen, err := cg.Frozen()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if frozen && !p.opts.IgnorePaused {
-		return errPaused
+		return nil, errPaused
 	}
 	if cg, err = cg.In(st.Delegate).Below(p.opts.Cgroup); err != nil {
-		return fmt.Errorf("--cgroup: %w", err)
+		return nil, fmt.Errorf("--cgroup: %w", err)
 	}
-	to := placeOf(st, p.pidfd, cg)
-	to.affinity = p.last.Process.Affinity
-	to.oomScoreAdj = p.last.Process.OOMScoreAdj
-	p.in, err = to.join()
-	if err != nil {
-		return err
-	}
-	if !st.NoKeyring {
-		if err := joinKeyring(p.in, keyringName(st.ID), p.last.Process.Labels.SELinux); err != nil {
-			return err
-		}
-	}
+	return cg, nil
+}
+
+// prepare makes the joiner, which is in its place, ready for its program.
+func (p *Process) prepare(st *state.State) error {
 	uids, err := p.checkIDs()
 	if err != nil {
 		return err
@@ -133,13 +162,14 @@ func (p *Process) enter(st *state.State) error {
 		return err
 	}
 	defer unix.Close(root)
-	if err := p.terminal(root, uids); err != nil {
+	if err := p.trace.Step("console", func() error { return p.terminal(root, uids) }); err != nil {
 		return fmt.Errorf("console: %w", err)
 	}
-	if err := lookUp(p.in, root, &p.last, p.opts.Debugf); err != nil {
+	err = p.trace.Step("find program", func() error { return lookUp(p.in, root, &p.last, p.opts.Debugf) })
+	if err != nil {
 		return fmt.Errorf("find program: %w", err)
 	}
-	return confine(p.in, p.last.Process.Labels, st.Traits)
+	return p.trace.Step("confine", func() error { return confine(p.in, p.last.Process.Labels, st.Traits) })
 }
 
 // checkIDs makes sure that the process can take on its ids, and gives the map
@@ -184,7 +214,11 @@ func (p *Process) terminal(root int, uids config.IDMap) error {
 
 // Start lets the process execute its program, and returns when it has.
 func (p *Process) Start() error {
-	pid, err := process.Join(p.in, p.last)
+	pid := 0
+	err := p.trace.Step("become program", func() (err error) {
+		pid, err = process.Join(p.in, p.last)
+		return err
+	})
 	if err != nil {
 		return p.why(explainFilter(err))
 	}
@@ -197,7 +231,7 @@ func (p *Process) Start() error {
 	if p.child, err = unix.PidfdOpen(pid, 0); err != nil {
 		err = fmt.Errorf("open pidfd of process %d: %w", pid, err)
 	} else {
-		err = p.report()
+		err = p.trace.Step("report", p.report)
 	}
 	if err != nil {
 		_ = unix.Kill(pid, unix.SIGKILL)

@@ -20,6 +20,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
+	"github.com/mocker-runtime/mocker/libcontainer/trace"
 )
 
 func hookState(st *state.State, status specs.ContainerState) *specs.State {
@@ -49,9 +50,37 @@ func whileAlive(pidfd int) (context.Context, context.CancelFunc) {
 	}
 }
 
+// hookTrace runs hooks of a kind and notes each of them.
+type hookTrace struct {
+	rec  *trace.Recorder // nil: nobody wants to know
+	kind string
+}
+
+// run is hooks.Run.
+func (t hookTrace) run(ctx context.Context, list []config.Hook, st *specs.State) error {
+	return t.each(list, func(list []config.Hook) error { return hooks.Run(ctx, list, st) })
+}
+
+// each runs them all at once, or one at a time to note it.
+func (t hookTrace) each(list []config.Hook, run func([]config.Hook) error) error {
+	if t.rec == nil {
+		return run(list)
+	}
+	for i := range list {
+		span := t.rec.Begin(trace.Hook, t.kind+" "+list[i].Path)
+		err := run(list[i : i+1])
+		span.End(err)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // insider starts hooks inside a container: each one joins it, as exec does.
 type insider struct {
 	place
+	kind    string // "createContainer"
 	keyring string // of the container; "": it has none
 	label   string // of SELinux, for the keyring
 
@@ -71,7 +100,9 @@ func (i insider) run(ctx context.Context, list []config.Hook, st *specs.State) e
 		return err
 	}
 	st.Pid = pid
-	return hooks.RunWith(ctx, list, st, i.start)
+	return hookTrace{i.trace, i.kind}.each(list, func(list []config.Hook) error {
+		return hooks.RunWith(ctx, list, st, i.start)
+	})
 }
 
 func (i insider) start(hook *config.Hook, stdio [3]*os.File) (hooks.Process, error) {
@@ -120,7 +151,8 @@ func (pid joined) Kill() {
 // host's, and run as root with all capabilities there are, in the directory
 // that is going to be the root, as with runc.
 func (n *creation) containerHooks(ctx context.Context) error {
-	i := insider{place: placeOf(n.st, n.in.Pidfd, n.cgroup), keyring: n.keyringName(), label: n.st.Labels.SELinux}
+	i := insider{place: placeOf(n.st, n.in.Pidfd, n.cgroup), kind: "createContainer", keyring: n.keyringName(), label: n.st.Labels.SELinux}
+	i.trace = n.opts.Trace
 	i.traits = config.Traits{} // it is a program of the host
 	i.ready = func(in *inside.Child, hook *config.Hook, last *process.Last) error {
 		own, err := in.Capget()
@@ -158,7 +190,8 @@ func (c *Container) startHooks(st *state.State) error {
 	if err != nil {
 		return err
 	}
-	i := insider{place: placeOf(st, pidfd, cg.In(st.Delegate)), label: st.Labels.SELinux}
+	i := insider{place: placeOf(st, pidfd, cg.In(st.Delegate)), kind: "startContainer", label: st.Labels.SELinux}
+	i.trace = c.Trace
 	if !st.NoKeyring {
 		i.keyring = keyringName(st.ID)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
+	"github.com/mocker-runtime/mocker/libcontainer/trace"
 )
 
 // place is where a joiner goes: what a container that exists is made of.
@@ -27,6 +28,7 @@ type place struct {
 	traits     config.Traits
 	affinity   config.Affinity
 	keepGroups bool
+	trace      *trace.Recorder // nil: nobody wants to know
 
 	oomScoreAdj *int // nil: that of mocker
 }
@@ -58,11 +60,11 @@ func (p place) join() (*inside.Child, error) {
 	if err := process.SetAffinity(0, p.affinity.Initial, "initial"); err != nil {
 		return nil, err
 	}
-	in, err := bear(0, p.cgroup)
+	in, err := bear(0, p.cgroup, p.trace)
 	if errors.Is(err, unix.EBUSY) {
 		var of *cgroups.Cgroup
 		if of, err = p.cgroup.Of(p.pid); err == nil {
-			in, err = bear(0, of)
+			in, err = bear(0, of, p.trace)
 		}
 	}
 	if err != nil {
@@ -85,7 +87,7 @@ func (p place) enter(in *inside.Child, flags uintptr) error {
 	if p.keepGroups {
 		in.KeepGroups()
 	}
-	if err := attach(in, p.cgroup); err != nil {
+	if err := p.trace.Step("attach to cgroup", func() error { return attach(in, p.cgroup) }); err != nil {
 		return fmt.Errorf("attach to cgroup: %w", err)
 	}
 	if err := resctrl.Attach(p.rdt, in.PID); err != nil {
@@ -94,7 +96,8 @@ func (p place) enter(in *inside.Child, flags uintptr) error {
 	if err := process.SetAffinity(in.PID, p.affinity.Final, "final"); err != nil {
 		return err
 	}
-	if err := namespaces.JoinProcess(in, p.pidfd, flags); err != nil {
+	err := p.trace.Step("namespaces", func() error { return namespaces.JoinProcess(in, p.pidfd, flags) })
+	if err != nil {
 		return fmt.Errorf("namespaces: %w", err)
 	}
 	if flags&unix.CLONE_NEWNS == 0 {

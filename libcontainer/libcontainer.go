@@ -23,6 +23,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/notify"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
+	"github.com/mocker-runtime/mocker/libcontainer/trace"
 )
 
 // DefaultRoot is where states are kept unless mocker is told otherwise. It
@@ -63,6 +64,9 @@ type Container struct {
 	// Warn is told what went wrong where the specification says to go on: a
 	// poststop hook that failed. It may be nil.
 	Warn func(error)
+
+	// Trace notes what is done with the container. It may be nil.
+	Trace *trace.Recorder
 
 	id  string
 	dir *state.Dir

@@ -11,7 +11,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/mocker-runtime/mocker/hooks"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
@@ -25,14 +24,14 @@ import (
 // For startContainer hooks it executes this program anew, sealed, if it is not
 // yet: it is to be called before much else is done.
 func (c *Container) Start() error {
-	if err := c.sealForHooks(); err != nil {
+	if err := c.Trace.Step("seal for hooks", c.sealForHooks); err != nil {
 		return err
 	}
-	if err := c.dir.Lock(0); err != nil {
+	if err := c.Trace.Step("lock", func() error { return c.dir.Lock(0) }); err != nil {
 		return err
 	}
 	defer func() { _ = c.dir.Unlock() }()
-	st, err := c.dir.Load()
+	st, err := c.load()
 	if err != nil {
 		return err
 	}
@@ -46,17 +45,39 @@ func (c *Container) Start() error {
 	case st.NoProcess:
 		return fmt.Errorf("cannot start a container whose config.json has no process: %q", c.id)
 	}
-	if err := c.startHooks(st); err != nil {
+	if err := c.Trace.Step("startContainer hooks", func() error { return c.startHooks(st) }); err != nil {
 		return c.giveUp(st, fmt.Errorf("startContainer hooks: %w", err))
 	}
-	if err := c.open(st); err != nil {
+	c.tellProgram(st)
+	if err := c.Trace.Step("open gate", func() error { return c.open(st) }); err != nil {
 		return err
 	}
-	err = hooks.Run(context.Background(), st.Hooks.Poststart, hookState(st, specs.StateRunning))
+	err = c.Trace.Step("poststart hooks", func() error {
+		return hookTrace{c.Trace, "poststart"}.run(context.Background(), st.Hooks.Poststart, hookState(st, specs.StateRunning))
+	})
 	if err != nil {
 		return c.giveUp(st, fmt.Errorf("poststart hooks: %w", err))
 	}
 	return nil
+}
+
+// load reads the state, as a step.
+func (c *Container) load() (st *state.State, err error) {
+	err = c.Trace.Step("load state", func() error {
+		st, err = c.dir.Load()
+		return err
+	})
+	return st, err
+}
+
+// tellProgram notes what the container's process is going to do.
+func (c *Container) tellProgram(st *state.State) {
+	if c.Trace == nil {
+		return
+	}
+	if names, err := os.ReadFile(c.dir.Path(programFile)); err == nil {
+		c.Trace.Program(st.Init.PID, strings.Split(string(names), "\n"))
+	}
 }
 
 // giveUp stops and destroys a container, one of whose hooks has failed.

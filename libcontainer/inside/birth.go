@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/trace"
 )
 
 // lookAfter is how long either side waits before it looks whether the other
@@ -24,6 +26,8 @@ const spins = 1 << 13
 type Birth struct {
 	Namespaces uintptr // CLONE_NEW* flags of clone3(2), all entered at once; not CLONE_NEWTIME
 	CgroupFD   int     // v2 cgroup to be born into (CLONE_INTO_CGROUP); -1: the parent's
+
+	Trace *trace.Recorder // notes its calls; nil: nobody does
 }
 
 // Child is a process inside a container that executes system calls for its
@@ -38,6 +42,7 @@ type Child struct {
 	// answers the calls that it asks about.
 	Listened bool
 
+	trace       *trace.Recorder
 	region      *region
 	parent      int      // pidfd of this process, or the reading end of pipe
 	pipe        *os.File // the writing end, which closes with this process; nil: see parent
@@ -69,15 +74,17 @@ func New(b Birth) (*Child, error) {
 	}
 
 	r.fillCloneArgs(b)
+	span := b.Trace.Begin(trace.Step, "clone3")
 	runtime.LockOSThread()
 	pid, stack, errno := fork(r)
+	span.End(errnoError(errno))
 	if errno != 0 {
 		runtime.UnlockOSThread()
 		r.unmap()
 		unix.Close(parent)
 		return nil, birthError(b, errno)
 	}
-	in := &Child{PID: int(pid), Pidfd: int(r.pidfd), region: r, parent: parent, stack: stack}
+	in := &Child{PID: int(pid), Pidfd: int(r.pidfd), trace: b.Trace, region: r, parent: parent, stack: stack}
 	if err := in.settle(); err != nil {
 		in.Kill()
 		in.Close()
@@ -85,6 +92,17 @@ func New(b Birth) (*Child, error) {
 	}
 	return in, nil
 }
+
+// errnoError is an errno as an error, and 0 as none.
+func errnoError(errno unix.Errno) error {
+	if errno == 0 {
+		return nil
+	}
+	return errno
+}
+
+// Trace is what notes the child's calls; nil: nobody does.
+func (in *Child) Trace() *trace.Recorder { return in.trace }
 
 // settle is the first thing any child does.
 func (in *Child) settle() error {

@@ -11,6 +11,8 @@ const (
 
 	futexWait = 0 // not FUTEX_PRIVATE: two address spaces
 	futexWake = 1
+
+	clockRealtime = 0
 )
 
 // fork makes the child: the parent gets its pid, the child never returns.
@@ -74,7 +76,10 @@ func loop(r *region) {
 		}
 		seen++
 
-		i, count, epilogue := uint32(0), r.count, r.epilogue
+		i, count, epilogue, stamped := uint32(0), r.count, r.epilogue, r.stamped
+		if stamped != 0 {
+			syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockRealtime, uintptr(unsafe.Pointer(&r.stamps[0])), 0)
+		}
 		for i < count {
 			s := &r.slots[i&slotMask]
 			nr, refs, accept := s.nr, s.refs, s.accept
@@ -102,6 +107,9 @@ func loop(r *region) {
 			}
 			s.ret, s.errno = ret, uintptr(errno)
 			i++
+			if i < stamped {
+				syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockRealtime, uintptr(unsafe.Pointer(&r.stamps[i&slotMask])), 0)
+			}
 			if errno != 0 && uintptr(errno) != accept {
 				if r.failed.slot == 0 {
 					r.failed.slot, r.failed.errno = i, uint32(errno)

@@ -94,7 +94,15 @@ func (in *Child) runCopy(p *Program) error {
 	if err := p.post(true); err != nil {
 		return err
 	}
-	if err := in.awaitCopy(p); err != nil {
+	err := in.awaitCopy(p)
+	if in.trace != nil {
+		died := err
+		if in.region.failed.slot != 0 {
+			died = nil // a call of it has failed, and says so
+		}
+		p.note(in.PID, died)
+	}
+	if err != nil {
 		in.dead = err
 		in.endCopy(int(atomic.LoadInt32(&in.region.tid)))
 		return err
@@ -189,6 +197,7 @@ func (in *Child) Become(before, after func(*Program), meet func(pid int) error) 
 	if err := p.forget(); err != nil {
 		return 0, err
 	}
+	p.followed = true
 	if err := p.Post(); err != nil {
 		return 0, err
 	}
@@ -204,7 +213,15 @@ func (in *Child) Become(before, after func(*Program), meet func(pid int) error) 
 	in.dead = errors.New("the container's process has become a program")
 	failed := in.region.failed
 	pid = int(atomic.LoadInt32(&in.region.tid))
-	if failed.slot == 0 && status.ExitStatus() == 0 && pid != 0 {
+	done := failed.slot == 0 && status.ExitStatus() == 0 && pid != 0
+	if in.trace != nil {
+		var died error
+		if !done && failed.slot == 0 {
+			died = howEnded(status)
+		}
+		p.note(in.PID, died)
+	}
+	if done {
 		return pid, ownChild(pid)
 	}
 	in.endCopy(pid)

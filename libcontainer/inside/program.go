@@ -23,6 +23,9 @@ type Program struct {
 
 	epilogue int // index of the first call of the epilogue; 0: none
 
+	followed bool  // somebody waits for its end although it is not answered: see Become
+	began    int64 // when it was posted, if the child is traced
+
 	filter   *Filter // loaded by the program; nil: none
 	filtered int     // index of the first call that runs under it
 	passed   bool    // the filter has been found to let the program through
@@ -169,8 +172,10 @@ func (p *Program) Run() error {
 	in := p.in
 	if err := in.await(); err != nil {
 		in.dead = p.died(err)
+		p.note(in.PID, err)
 		return in.dead
 	}
+	p.note(in.PID, nil)
 	if p.filter != nil {
 		in.filter = p.filter
 	}
@@ -215,6 +220,10 @@ func (p *Program) post(answered bool) error {
 	r.count, r.epilogue = uint32(len(p.calls)), uint32(p.epilogue)
 	if p.epilogue == 0 {
 		p.epilogue = len(p.calls)
+	}
+	r.stamped = 0
+	if in.trace != nil && (answered || p.followed) {
+		p.askStamps()
 	}
 	atomic.AddUint32(&r.posted, 1)
 	if atomic.LoadUint32(&r.childSleeps) == 0 {

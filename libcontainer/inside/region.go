@@ -39,6 +39,7 @@ type region struct {
 
 	count    uint32 // slots of the program
 	epilogue uint32 // slot to go on at after a failure; 0: end the program
+	stamped  uint32 // how many of the stamps the child is to take: see askStamps
 	failed   failure
 	pidfd    int32         // written by clone3
 	tid      int32         // written by the clone3 of a hand-over, as the one that makes it sees the copy
@@ -47,6 +48,7 @@ type region struct {
 	tick     unix.Timespec // longest time between two looks at the parent
 	now      unix.Timespec // zero: poll without waiting
 	slots    [maxSlots]slot
+	stamps   [maxSlots]unix.Timespec // the time before the first call, then after each
 	arena    [arenaSize]byte
 }
 

@@ -12,13 +12,14 @@ import (
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/trace"
 )
 
 // mapIDs makes the files of a detached mount appear as those of other users
 // (mount_setattr(2), MOUNT_ATTR_IDMAP). The parent does it: that takes
 // CAP_SYS_ADMIN over the file system, which a container has not.
 func (r *Root) mapIDs(tree int, m *config.Mount) error {
-	users, err := openMaps(r.mapsOf(m))
+	users, err := openMaps(r.mapsOf(m), r.in.Trace())
 	if err != nil {
 		return err
 	}
@@ -51,9 +52,9 @@ func (r *Root) mapsOf(m *config.Mount) *config.MountIDs {
 
 // openMaps opens a user namespace with the maps that are asked for: the kernel
 // takes maps of mounts in this form only.
-func openMaps(maps *config.MountIDs) (*os.File, error) {
+func openMaps(maps *config.MountIDs, rec *trace.Recorder) (*os.File, error) {
 	// A process that lives for as long as it takes to open its namespace.
-	child, err := inside.New(inside.Birth{Namespaces: unix.CLONE_NEWUSER, CgroupFD: -1})
+	child, err := inside.New(inside.Birth{Namespaces: unix.CLONE_NEWUSER, CgroupFD: -1, Trace: rec})
 	if err != nil {
 		return nil, fmt.Errorf("map ids: %w", err)
 	}

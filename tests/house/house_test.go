@@ -13,19 +13,21 @@ import (
 // longest folder that fits. Anything not listed may import nothing.
 var mayImport = map[string][]string{
 	".":                     {"commands", "libcontainer/seal"},
-	"commands":              {"libcontainer/lazyjson", "specconv", "libcontainer", "libcontainer/config", "libcontainer/console", "hooks", "hooks/network"},
+	"commands":              {"libcontainer/lazyjson", "specconv", "libcontainer", "libcontainer/config", "libcontainer/console", "libcontainer/trace", "hooks", "hooks/network"},
 	"specconv":              {"libcontainer/config", "libcontainer/lazyjson", "libcontainer/seccomp"},
 	"hooks":                 {"libcontainer/config"},
 	"hooks/network":         {"hooks"},
 	"libcontainer":          {"libcontainer/*", "hooks"},
 	"libcontainer/config":   {},
-	"libcontainer/inside":   {"libcontainer/config"},
+	"libcontainer/inside":   {"libcontainer/config", "libcontainer/trace"},
+	"libcontainer/trace":    {},
 	"libcontainer/lazyjson": {},
 	"libcontainer/nofile":   {}, // runs before main and knows of nothing
 	"libcontainer/seccomp":  {"libcontainer/config"},
 	"libcontainer/state":    {"libcontainer/config", "libcontainer/lazyjson"},
 	"libcontainer/cgroups":  {"libcontainer/config"},
 	"libcontainer/console":  {"libcontainer/config", "libcontainer/inside"},
+	"libcontainer/rootfs":   {"libcontainer/config", "libcontainer/inside", "libcontainer/trace"},
 	"libcontainer/*":        {"libcontainer/config", "libcontainer/inside"},
 	"tests/*":               {"tests/*", "specconv"}, // black box: they need mocker's binary, and specs to change
 }

@@ -205,7 +205,7 @@ func TestLongValues(t *testing.T) {
 			for i := range 300 {
 				s.Mounts = append(s.Mounts, tmpfs(fmt.Sprintf("/tmp/%d", i)))
 			}
-			s.Process.Args = []string{"sh", "-c", "grep -c ' /tmp/' /proc/self/mountinfo"}
+			s.Process.Args = []string{"sh", "-c", "cut -d' ' -f5 /proc/self/mountinfo | grep -c '^/tmp/'"}
 		}, "300\n"},
 		{"working directory", func(s *specs.Spec) { s.Process.Cwd = "/" + long(5000) }, ""},
 		{"a sysctl", func(s *specs.Spec) {

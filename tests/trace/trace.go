@@ -1,0 +1,3 @@
+// Package trace tests, as a black box, what mocker --trace writes. It has tests
+// only.
+package trace
