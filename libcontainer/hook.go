@@ -6,8 +6,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -36,18 +36,29 @@ func hookState(st *state.State, status specs.ContainerState) *specs.State {
 func whileAlive(pidfd int) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	stopped := make(chan struct{})
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		wake = -1 // poll(2) leaves that out, and the end of the hooks is seen later
+	}
 	go func() {
 		defer close(stopped)
+		fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
 		for ctx.Err() == nil {
-			if ended(pidfd, 100*time.Millisecond) {
+			if _, err := unix.Poll(fds, 100); err == nil && fds[0].Revents&unix.POLLIN != 0 {
 				cancel(errEnded)
 			}
 		}
 	}()
-	return ctx, func() {
+	return ctx, sync.OnceFunc(func() {
 		cancel(nil)
+		if wake >= 0 {
+			_, _ = unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		}
 		<-stopped // the pidfd is the caller's again
-	}
+		if wake >= 0 {
+			unix.Close(wake)
+		}
+	})
 }
 
 // hookTrace runs hooks of a kind and notes each of them.
