@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -35,30 +34,28 @@ func hookState(st *state.State, status specs.ContainerState) *specs.State {
 // hangs is killed when somebody kills the container.
 func whileAlive(pidfd int) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.Background())
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}, {Fd: -1, Events: unix.POLLIN}}
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err == nil {
+		fds[1].Fd = int32(stop)
+	} // else it is looked every now and then whether it is over
 	stopped := make(chan struct{})
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		wake = -1 // poll(2) leaves that out, and the end of the hooks is seen later
-	}
 	go func() {
 		defer close(stopped)
-		fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}, {Fd: int32(wake), Events: unix.POLLIN}}
 		for ctx.Err() == nil {
-			if _, err := unix.Poll(fds, 100); err == nil && fds[0].Revents&unix.POLLIN != 0 {
+			if _, err := unix.Poll(fds, 100); err == nil && fds[0].Revents != 0 {
 				cancel(errEnded)
 			}
 		}
 	}()
-	return ctx, sync.OnceFunc(func() {
+	return ctx, func() {
 		cancel(nil)
-		if wake >= 0 {
-			_, _ = unix.Write(wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		if err == nil {
+			_, _ = unix.Write(stop, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+			defer unix.Close(stop)
 		}
 		<-stopped // the pidfd is the caller's again
-		if wake >= 0 {
-			unix.Close(wake)
-		}
-	})
+	}
 }
 
 // hookTrace runs hooks of a kind and notes each of them.

@@ -21,7 +21,6 @@ func TestWhileAlive(t *testing.T) {
 		begin := time.Now()
 		ctx, cancel := whileAlive(self)
 		cancel()
-		cancel()
 		if ctx.Err() == nil {
 			t.Fatal("the context goes on")
 		}
