@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -52,12 +53,12 @@ func (e *env) list(c *cli.Context) error {
 }
 
 func listIDs(out io.Writer, states []libcontainer.State) error {
+	var text bytes.Buffer // one write for all
 	for _, st := range states {
-		if _, err := fmt.Fprintln(out, st.ID); err != nil {
-			return err
-		}
+		fmt.Fprintln(&text, st.ID)
 	}
-	return nil
+	_, err := text.WriteTo(out)
+	return err
 }
 
 // listJSON prints null for an empty list, as runc does: go-runc and its like
@@ -70,11 +71,16 @@ func listJSON(out io.Writer, states []libcontainer.State) error {
 }
 
 func listTable(out io.Writer, states []libcontainer.State) error {
-	w := tabwriter.NewWriter(out, 12, 1, 3, ' ', 0)
+	var text bytes.Buffer // a tabwriter writes each cell on its own
+	w := tabwriter.NewWriter(&text, 12, 1, 3, ' ', 0)
 	fmt.Fprint(w, "ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER\n")
 	for _, st := range states {
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n",
 			st.ID, st.Pid, st.Status, st.Bundle, st.Created.Format(time.RFC3339Nano), st.Owner)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := text.WriteTo(out)
+	return err
 }

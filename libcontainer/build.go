@@ -114,16 +114,19 @@ func attach(in *inside.Child, cg *cgroups.Cgroup) error {
 			f.Close()
 		}
 	}()
-	for _, f := range files {
-		err := in.Write(int(f.Fd()), f.Name(), "0")
-		if errors.Is(err, unix.ENOSPC) {
-			return fmt.Errorf("%w (a cpuset without cpus or mems takes no process)", err)
-		}
-		if err != nil {
-			return err
-		}
+	if len(files) == 0 {
+		return nil
 	}
-	return nil
+	var fds []int
+	var names []string
+	for _, f := range files {
+		fds, names = append(fds, int(f.Fd())), append(names, f.Name())
+	}
+	err = in.WriteEach(fds, names, "0")
+	if errors.Is(err, unix.ENOSPC) {
+		return fmt.Errorf("%w (a cpuset without cpus or mems takes no process)", err)
+	}
+	return err
 }
 
 func (n *creation) namespaces() error {

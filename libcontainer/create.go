@@ -1,7 +1,6 @@
 package libcontainer
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -114,15 +113,16 @@ var steps = [...]struct {
 // Create makes a container whose process waits for Start. If it fails it has
 // undone everything. cfg is nil with opts.MakeBundle.
 func Create(cfg *config.Config, opts CreateOptions) (*Container, error) {
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	defer stop()
+	interrupts := make(chan os.Signal, 1) // a context would take a goroutine to hear of it
+	signal.Notify(interrupts, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	defer signal.Stop(interrupts)
 	n := &creation{cfg: cfg, opts: opts}
 	defer n.close()
 	for _, step := range steps {
 		span := opts.Trace.Begin(trace.Step, step.name)
 		err := step.do(n)
 		span.End(err)
-		if err == nil && ctx.Err() != nil {
+		if err == nil && len(interrupts) > 0 {
 			err = errors.New("interrupted by a signal")
 		}
 		if err != nil {

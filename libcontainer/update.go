@@ -8,6 +8,7 @@ import (
 	oci "github.com/opencontainers/cgroups"
 	devices "github.com/opencontainers/cgroups/devices/config"
 
+	"github.com/mocker-runtime/mocker/libcontainer/lazyjson"
 	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
@@ -74,7 +75,7 @@ func limitsOf(st *state.State) (*limits, error) {
 
 // keepLimits puts limits into a state.
 func keepLimits(st *state.State, all *oci.Resources, always []*devices.Rule) error {
-	data, err := json.Marshal(limits{Resources: *all, Always: always})
+	data, err := lazyjson.MarshalIndent(&limits{Resources: *all, Always: always}, "")
 	if err != nil {
 		return fmt.Errorf("encode limits: %w", err)
 	}

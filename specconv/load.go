@@ -95,9 +95,11 @@ func readConfig(name string, pipe bool) ([]byte, error) {
 	}
 	if st.Size() <= maxConfig {
 		// The size is no promise: the file may grow, or be in /proc.
-		data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-		if err != nil || len(data) <= maxConfig {
-			return data, err
+		var data bytes.Buffer
+		data.Grow(int(st.Size()) + bytes.MinRead)
+		_, err := data.ReadFrom(io.LimitReader(f, maxConfig+1))
+		if err != nil || data.Len() <= maxConfig {
+			return data.Bytes(), err
 		}
 	}
 	return nil, fmt.Errorf("larger than %d MiB", maxConfig>>20)

@@ -102,7 +102,7 @@ func Open(cfg config.Cgroup, id string, rootless bool) (*Cgroup, error) {
 		if err := checkEmpty(dir); err != nil {
 			return nil, err
 		}
-		if _, err := os.Lstat(dir); err == nil && cfg.Path != "" {
+		if cfg.Path != "" && exists(dir) {
 			c.found = append(c.found, dir)
 		}
 	}

@@ -70,6 +70,8 @@ func mounted() ([]tree, error) {
 		return nil, fmt.Errorf("look up own cgroup: %w", err)
 	}
 	pure := isType(mountpoint, unix.CGROUP2_SUPER_MAGIC)
+	real, err := filepath.EvalSymlinks(mountpoint)
+	linked := err != nil || real != mountpoint
 	var trees []tree
 	for line := range strings.Lines(string(data)) {
 		// hierarchy-ID:controller-list:cgroup-path, cgroups(7)
@@ -84,7 +86,7 @@ func mounted() ([]tree, error) {
 		case f[0] == "0" && isType(hybrid, unix.CGROUP2_SUPER_MAGIC):
 			t = tree{mount: hybrid, names: []string{""}}
 		case f[0] != "0" && !pure:
-			t = v1Tree(f[1])
+			t = v1Tree(f[1], linked)
 		}
 		if t.mount != "" {
 			t.own = f[2]
@@ -99,10 +101,15 @@ func mounted() ([]tree, error) {
 
 // v1Tree looks for the mount of a hierarchy by its first controller, whose
 // name is that of the mount or of a link to it. It is zero for one that is
-// not mounted or not used.
-func v1Tree(controllers string) tree {
+// not mounted or not used. linked says that there are links on the way to the
+// mountpoint of all.
+func v1Tree(controllers string, linked bool) tree {
 	names := strings.Split(controllers, ",")
-	mount, err := filepath.EvalSymlinks(filepath.Join(mountpoint, strings.TrimPrefix(names[0], oci.CgroupNamePrefix)))
+	mount := filepath.Join(mountpoint, strings.TrimPrefix(names[0], oci.CgroupNamePrefix))
+	var err error
+	if linked || !isPlain(mount) {
+		mount, err = filepath.EvalSymlinks(mount)
+	}
 	if err != nil || filepath.Dir(mount) != mountpoint || !isType(mount, unix.CGROUP_SUPER_MAGIC) {
 		return tree{}
 	}
@@ -112,6 +119,12 @@ func v1Tree(controllers string) tree {
 		return tree{}
 	}
 	return tree{mount: mount, names: names}
+}
+
+// isPlain reports whether something is there and is no symbolic link.
+func isPlain(path string) bool {
+	st, err := os.Lstat(path)
+	return err == nil && st.Mode()&os.ModeSymlink == 0
 }
 
 func isType(path string, magic int64) bool {

@@ -79,8 +79,9 @@ func (c *Cgroup) makeDirs() (made []string, err error) {
 // makeDir is mkdir -p. Each turn starts again from where something exists,
 // as another container may end at any time and take the parent with it.
 func makeDir(dir string) (made []string, err error) {
+	list := []string{dir} // most of the time the parent is there
 	for range tries {
-		for _, d := range missing(dir) {
+		for _, d := range list {
 			err = os.Mkdir(d, 0o755)
 			if errors.Is(err, os.ErrExist) {
 				err = nil
@@ -94,6 +95,7 @@ func makeDir(dir string) (made []string, err error) {
 		if !errors.Is(err, os.ErrNotExist) {
 			break
 		}
+		list = missing(dir)
 	}
 	if err != nil {
 		return made, fmt.Errorf("create cgroup: %w", err)

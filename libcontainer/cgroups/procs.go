@@ -49,9 +49,20 @@ func pidsBelow(dir string) ([]int, error) {
 		}
 		list, err := pidsIn(path)
 		pids = append(pids, list...)
+		if err == nil && isLeaf(path) {
+			return filepath.SkipDir
+		}
 		return gone(err)
 	})
 	return slices.DeleteFunc(pids, func(pid int) bool { return pid == 0 }), err
+}
+
+// isLeaf reports whether there are no cgroups below dir: the kernel counts
+// them in the number of links (kernfs_refresh_inode in its fs/kernfs/inode.c).
+// Reading the directory would list all its files, for nothing.
+func isLeaf(dir string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(dir, &st) == nil && st.Nlink == 2
 }
 
 // pidsIn lists the processes in dir itself. A threaded cgroup has threads

@@ -79,7 +79,10 @@ func (c *Cgroup) makeOne(dir string) ([]string, error) {
 	if err == nil {
 		err = c.usable(dir)
 	}
-	if err == nil {
+	switch {
+	case err == nil && slices.Contains(made, dir):
+		return made, nil // new, so nobody is in it
+	case err == nil:
 		return made, checkEmpty(dir)
 	}
 	if !c.rootless || !denied(err) {

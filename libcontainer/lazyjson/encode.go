@@ -136,9 +136,10 @@ func (e *encoder) object(v reflect.Value, depth int) bool {
 	}
 	var present []field
 	for _, f := range t.fields {
-		if !f.omitempty || !empty(v.FieldByIndex(f.index)) {
-			present = append(present, f)
+		if m := v.FieldByIndex(f.index); f.omitempty && empty(m) || f.omitzero && m.IsZero() {
+			continue
 		}
+		present = append(present, f)
 	}
 	return e.list("{}", len(present), depth, func(i int) bool {
 		return e.member(present[i].name, v.FieldByIndex(present[i].index), depth)

@@ -133,3 +133,36 @@ func BenchmarkUnmarshal(b *testing.B) {
 		}
 	}
 }
+
+type zeros struct {
+	Text   string            `json:"text,omitzero"`
+	Number *int              `json:"number,omitzero"`
+	List   []string          `json:"list,omitzero"`
+	Map    map[string]string `json:"map,omitzero"`
+	Inner  struct{ A int }   `json:"inner,omitzero"`
+}
+
+// TestOmitZero: nil is left out, empty is not, unlike with omitempty.
+func TestOmitZero(t *testing.T) {
+	zero := 0
+	for _, from := range []zeros{
+		{},
+		{Text: "x", Number: &zero, List: []string{}, Map: map[string]string{}},
+		{List: []string{""}, Map: map[string]string{"a": ""}, Inner: struct{ A int }{1}},
+	} {
+		want, err := json.MarshalIndent(from, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &encoder{indent: " ", types: map[reflect.Type]*structType{}}
+		if !e.value(reflect.ValueOf(from), 0) || string(e.out) != string(want) {
+			t.Errorf("got %s, want %s", e.out, want)
+		}
+	}
+	e := &encoder{types: map[reflect.Type]*structType{}}
+	if v := reflect.ValueOf(struct {
+		At time.Time `json:",omitzero"`
+	}{}); e.value(v, 0) {
+		t.Errorf("what time.Time says is zero was not asked for: %s", e.out)
+	}
+}

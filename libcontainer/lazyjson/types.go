@@ -14,6 +14,7 @@ type field struct {
 	name      string
 	index     []int // for reflect's FieldByIndex
 	omitempty bool
+	omitzero  bool
 }
 
 // find is the index of the field of this name, or -1.
@@ -37,7 +38,7 @@ func (t *structType) folds(name string) bool {
 }
 
 // structType returns nil for a type whose tags have more to them than a name
-// and omitempty.
+// and omitempty or omitzero.
 func (d *decoder) structType(t reflect.Type) *structType {
 	if known, ok := d.types[t]; ok {
 		return known
@@ -74,10 +75,19 @@ func (s *structType) add(t reflect.Type, above []int) bool {
 		case name == "":
 			name = f.Name
 		}
-		if options != "" && options != "omitempty" || s.find(name) >= 0 {
+		member := field{name, index, options == "omitempty", options == "omitzero"}
+		known := options == "" || member.omitempty || member.omitzero && !saysZero(f.Type)
+		if !known || s.find(name) >= 0 {
 			return false
 		}
-		s.fields = append(s.fields, field{name, index, options != ""})
+		s.fields = append(s.fields, member)
 	}
 	return true
+}
+
+// saysZero reports whether a type has its own idea of what is zero, which
+// omitzero asks for.
+func saysZero(t reflect.Type) bool {
+	zero := reflect.TypeFor[interface{ IsZero() bool }]()
+	return t.Implements(zero) || reflect.PointerTo(t).Implements(zero)
 }

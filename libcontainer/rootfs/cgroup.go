@@ -42,11 +42,9 @@ func (r *Root) mountCgroup(m *config.Mount) error {
 		unix.Close(tmpfs)
 		return err
 	}
-	for _, dir := range r.cgroups {
-		if err := r.mountHierarchy(tmpfs, dir, m); err != nil {
-			unix.Close(tmpfs)
-			return fmt.Errorf("cgroup hierarchy %s: %w", dir.Name, err)
-		}
+	if err := r.mountHierarchies(tmpfs, m); err != nil {
+		unix.Close(tmpfs)
+		return err
 	}
 	if m.Set&unix.MOUNT_ATTR_RDONLY != 0 {
 		if err := r.in.MountSetattr(tmpfs, 0, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
@@ -78,43 +76,77 @@ func (r *Root) mountHostCgroups(m *config.Mount) error {
 	return r.in.MoveMount(tree, place)
 }
 
-func (r *Root) mountHierarchy(tmpfs int, dir CgroupDir, m *config.Mount) error {
-	if err := r.in.Mkdirat(tmpfs, dir.Name, 0o755); err != nil {
-		return err
+// mountHierarchies makes a directory for each hierarchy, and shows it there.
+func (r *Root) mountHierarchies(tmpfs int, m *config.Mount) error {
+	failed := func(i int, err error) error {
+		return fmt.Errorf("cgroup hierarchy %s: %w", r.cgroups[i].Name, err)
 	}
-	place, err := r.in.Openat2(tmpfs, dir.Name, unix.O_PATH|unix.O_NOFOLLOW, 0, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV)
+	var names []string
+	for _, dir := range r.cgroups {
+		names = append(names, dir.Name)
+	}
+	places, err := r.in.MakePlaces(tmpfs, names, 0o755, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV)
+	defer closeAll(places)
 	if err != nil {
-		return err
+		return failed(min(len(places), len(names)-1), err)
 	}
-	defer unix.Close(place)
-	if err := r.attachCopy(dir.Dir, place, m); err != nil {
-		return err
+	var trees []int
+	defer func() { closeAll(trees) }()
+	for i, dir := range r.cgroups {
+		tree, err := r.copyCgroup(dir.Dir, m)
+		if err != nil {
+			return failed(i, err)
+		}
+		trees = append(trees, tree)
 	}
-	for _, link := range dir.Links {
-		if err := r.in.Symlinkat(dir.Name, tmpfs, link); err != nil && !errors.Is(err, unix.EEXIST) {
-			return err
+	if i, err := r.in.MoveMounts(trees, places); err != nil {
+		return failed(min(i, len(names)-1), err)
+	}
+	for i, dir := range r.cgroups {
+		for _, link := range dir.Links {
+			if err := r.in.Symlinkat(dir.Name, tmpfs, link); err != nil && !errors.Is(err, unix.EEXIST) {
+				return failed(i, err)
+			}
 		}
 	}
 	return nil
 }
 
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
+
 func (r *Root) attachCopy(dir string, place int, m *config.Mount) error {
-	tree, err := r.openTree(dir, false)
+	tree, err := r.copyCgroup(dir, m)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(tree)
-	all := unix.MountAttr{Attr_set: m.RecSet, Attr_clr: m.RecClear, Propagation: unix.MS_PRIVATE}
-	if err := r.setattr(tree, 0, all); err != nil {
-		return err
-	}
-	if err := r.setattr(tree, 0, unix.MountAttr{Attr_set: m.Set, Attr_clr: m.Clear}); err != nil {
-		return err
-	}
-	if err := setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return r.setattr(tree, flags, attr) }); err != nil {
-		return err
-	}
 	return r.in.MoveMount(tree, place)
+}
+
+// copyCgroup copies the host's mount from a cgroup down, with the attributes
+// that m asks for.
+func (r *Root) copyCgroup(dir string, m *config.Mount) (int, error) {
+	tree, err := r.openTree(dir, false)
+	if err != nil {
+		return -1, err
+	}
+	all := unix.MountAttr{Attr_set: m.RecSet, Attr_clr: m.RecClear, Propagation: unix.MS_PRIVATE}
+	err = r.setattr(tree, 0, all)
+	if err == nil {
+		err = r.setattr(tree, 0, unix.MountAttr{Attr_set: m.Set, Attr_clr: m.Clear})
+	}
+	if err == nil {
+		err = setPropagation(m.Propagation, func(flags int, attr unix.MountAttr) error { return r.setattr(tree, flags, attr) })
+	}
+	if err != nil {
+		unix.Close(tree)
+		return -1, err
+	}
+	return tree, nil
 }
 
 // mountCgroup2 shows the one tree of cgroup v2: from the container's cgroup

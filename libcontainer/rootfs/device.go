@@ -3,20 +3,22 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"path"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/inside"
 )
 
 // links are those that config-linux.md, "Default Devices" and "Dev symbolic
 // links", ask for, and /dev/core as runc makes it.
-var links = [...]struct{ name, target string }{
-	{"/dev/fd", "/proc/self/fd"},
-	{"/dev/stdin", "/proc/self/fd/0"},
-	{"/dev/stdout", "/proc/self/fd/1"},
-	{"/dev/stderr", "/proc/self/fd/2"},
-	{"/dev/core", "/proc/kcore"},
+var links = [...]inside.Link{
+	{Name: "fd", Target: "/proc/self/fd"},
+	{Name: "stdin", Target: "/proc/self/fd/0"},
+	{Name: "stdout", Target: "/proc/self/fd/1"},
+	{Name: "stderr", Target: "/proc/self/fd/2"},
+	{Name: "core", Target: "/proc/kcore"},
 }
 
 // Devices makes the device nodes, /dev/ptmx and the links of /dev. A /dev
@@ -27,21 +29,54 @@ func (r *Root) Devices() error {
 			return nil
 		}
 	}
-	for i := range r.cfg.Devices {
+	for i := r.devices(); i < len(r.cfg.Devices); i++ {
 		if err := r.device(&r.cfg.Devices[i]); err != nil {
 			return fmt.Errorf("device %s: %w", r.cfg.Devices[i].Path, err)
 		}
 	}
-	for _, l := range links {
-		if l.name == "/dev/core" && !r.exists(l.target) {
-			continue // a kernel without it, as runc leaves it out
-		}
-		if err := r.link(l.name, l.target); err != nil {
-			return fmt.Errorf("link %s: %w", l.name, err)
-		}
+	parent, _, err := r.parent("/dev/" + links[0].Name)
+	if err != nil {
+		return fmt.Errorf("link /dev/%s: %w", links[0].Name, err)
 	}
-	return r.ptmx()
+	defer unix.Close(parent)
+	list := links[:]
+	if !r.exists("/proc/kcore") {
+		list = list[:len(list)-1] // a kernel without it, as runc leaves it out
+	}
+	if done, err := r.in.Symlinksat(parent, list); err != nil {
+		return fmt.Errorf("link /dev/%s: %w", list[min(done, len(list)-1)].Name, err)
+	}
+	return r.ptmx(parent)
 }
+
+// devices makes in one go what it can of those that come first: root's, in one
+// directory, up to the first that cannot be made. It says how many; what is to
+// be done about the others device knows.
+func (r *Root) devices() (made int) {
+	var dir string
+	var nodes []inside.Node
+	for _, d := range r.cfg.Devices {
+		at, name := path.Split(path.Clean(d.Path))
+		if len(nodes) > 0 && at != dir || d.UID != 0 || d.GID != 0 || len(nodes) == maxNodes {
+			break
+		}
+		dir = at
+		nodes = append(nodes, inside.Node{Name: name, Mode: d.Mode, Dev: unix.Mkdev(d.Major, d.Minor)})
+	}
+	if len(nodes) < 2 {
+		return 0
+	}
+	parent, err := r.place(dir, true)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(parent)
+	made, _ = r.in.Mknodsat(parent, nodes)
+	return made
+}
+
+// maxNodes bounds what devices makes.
+const maxNodes = 64
 
 func (r *Root) device(d *config.Device) error {
 	parent, name, err := r.parent(d.Path)
@@ -121,33 +156,15 @@ func (r *Root) exists(p string) bool {
 	return err == nil
 }
 
-// link makes a symbolic link; one that is there already stays.
-func (r *Root) link(p, target string) error {
-	parent, name, err := r.parent(p)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(parent)
-	if err := r.in.Symlinkat(target, parent, name); err != nil && !errors.Is(err, unix.EEXIST) {
-		return err
-	}
-	return nil
-}
-
 // ptmx makes /dev/ptmx the one of the container's own devpts, whatever the
 // image has there.
-func (r *Root) ptmx() error {
-	parent, name, err := r.parent("/dev/ptmx")
-	if err != nil {
-		return err
-	}
-	defer unix.Close(parent)
-	err = r.in.Symlinkat("pts/ptmx", parent, name)
+func (r *Root) ptmx(dev int) error {
+	err := r.in.Symlinkat("pts/ptmx", dev, "ptmx")
 	if errors.Is(err, unix.EEXIST) {
-		if err := r.in.Unlinkat(parent, name, 0); err != nil {
+		if err := r.in.Unlinkat(dev, "ptmx", 0); err != nil {
 			return fmt.Errorf("replace /dev/ptmx: %w", err)
 		}
-		err = r.in.Symlinkat("pts/ptmx", parent, name)
+		err = r.in.Symlinkat("pts/ptmx", dev, "ptmx")
 	}
 	return err
 }

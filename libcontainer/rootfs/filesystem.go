@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/inside"
 )
 
 const (
@@ -26,6 +27,25 @@ func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int
 	if long || slices.Contains(data, "iversion") {
 		return r.mountClassic(fstype, source, data, attrs)
 	}
+	if fstype == "proc" && r.pidns != nil || len(data) >= inside.MaxOptions {
+		return r.newMountSlowly(fstype, source, data, attrs)
+	}
+	mnt, fs, err := r.in.NewMount(fstype, slices.Insert(slices.Clone(data), 0, "source="+source), attrs)
+	switch {
+	case err == nil:
+		return mnt, nil
+	case fs >= 0:
+		err = fmt.Errorf("%w%s", err, kernelSays(fs))
+		unix.Close(fs)
+	case errors.Is(err, unix.ENODEV):
+		return -1, unknownType(fstype, err)
+	}
+	return -1, r.refused(fstype, err)
+}
+
+// newMountSlowly is newMount call by call: for the procfs of another pid
+// namespace, which an older kernel cannot mount, and very many options.
+func (r *Root) newMountSlowly(fstype, source string, data []string, attrs uint64) (int, error) {
 	fs, err := r.in.Fsopen(fstype)
 	if errors.Is(err, unix.ENODEV) {
 		return -1, unknownType(fstype, err)

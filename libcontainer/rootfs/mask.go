@@ -10,26 +10,22 @@ import (
 // Mask hides the masked paths: a directory under an empty read-only tmpfs,
 // anything else under /dev/null.
 func (r *Root) Mask() error {
-	return r.each(r.cfg.Masked, "mask %s: %w", r.mask)
+	return each(r.cfg.Masked, "mask %s: %w", r.mask)
 }
 
 // Readonly makes the read-only paths read-only.
 func (r *Root) Readonly() error {
-	return r.each(r.cfg.ReadonlySub, "make %s read-only: %w", r.readonly)
+	return each(r.cfg.ReadonlySub, "make %s read-only: %w", r.readonly)
 }
 
-// each does something with the places that paths lead to. Paths that do not
-// exist are left out, as the specification's examples list files that not
-// every kernel has.
-func (r *Root) each(paths []string, doing string, do func(place int) error) error {
+// each does something with each of some paths. Those that do not exist are
+// left out, as the specification's examples list files that not every kernel
+// has.
+func each(paths []string, doing string, do func(p string) (found bool, err error)) error {
 	for _, p := range paths {
-		place, err := r.open(p, unix.O_PATH)
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		found, err := do(p)
+		if !found && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)) {
 			continue
-		}
-		if err == nil {
-			err = do(place)
-			unix.Close(place)
 		}
 		if err != nil {
 			return fmt.Errorf(doing, p, err)
@@ -38,7 +34,16 @@ func (r *Root) each(paths []string, doing string, do func(place int) error) erro
 	return nil
 }
 
-func (r *Root) mask(place int) error {
+func (r *Root) mask(p string) (found bool, err error) {
+	place, err := r.open(p, unix.O_PATH)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(place)
+	return true, r.maskPlace(place)
+}
+
+func (r *Root) maskPlace(place int) error {
 	dir, err := isDirectory(place)
 	if err != nil {
 		return fmt.Errorf("stat: %w", err)
@@ -89,12 +94,7 @@ func (r *Root) attach(c *cover, place int) error {
 		c.attached = true
 		return r.in.MoveMount(c.fd, place)
 	}
-	tree, err := r.in.OpenTree(c.fd, "", unix.OPEN_TREE_CLONE|unix.AT_EMPTY_PATH)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(tree)
-	return r.in.MoveMount(tree, place)
+	return r.in.AttachCopy(c.fd, place)
 }
 
 // maskDir puts an empty directory over place: one tmpfs for all of them.
@@ -110,16 +110,8 @@ func (r *Root) maskDir(place int) error {
 	return r.attach(&r.empty, place)
 }
 
-// readonly puts over place a copy of it that has become read-only before
-// anybody could see it.
-func (r *Root) readonly(place int) error {
-	tree, err := r.in.OpenTree(place, "", unix.OPEN_TREE_CLONE|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(tree)
-	if err := r.in.MountSetattr(tree, 0, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}); err != nil {
-		return err
-	}
-	return r.in.MoveMount(tree, place)
+// readonly puts over a path a copy of what is there that has become read-only
+// before anybody could see it.
+func (r *Root) readonly(p string) (found bool, err error) {
+	return r.in.CoverCopy(r.fd, relative(p), inRoot, unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY})
 }

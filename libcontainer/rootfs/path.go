@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -64,8 +65,7 @@ const maxLinks = 40
 // come to, and opens that with RESOLVE_NO_SYMLINKS, so a link put there in the
 // meantime is an error and not followed.
 func (r *Root) create(p string, dir bool) (int, error) {
-	var done []string
-	todo := strings.Split(relative(p), "/")
+	done, todo := r.known(strings.Split(relative(p), "/"))
 	links := 0
 	for len(todo) > 0 {
 		name := todo[0]
@@ -94,6 +94,21 @@ func (r *Root) create(p string, dir bool) (int, error) {
 		todo = append(strings.Split(target, "/"), todo...)
 	}
 	return r.openPlain(done)
+}
+
+// known divides a path that is to be made where its end alone is missing, which
+// saves the walk; done is empty if it is not that simple.
+func (r *Root) known(names []string) (done, todo []string) {
+	last := len(names) - 1
+	if last < 1 || slices.ContainsFunc(names, func(name string) bool { return name == "" || name == "." || name == ".." }) {
+		return nil, names
+	}
+	fd, err := r.openPlain(names[:last])
+	if err != nil {
+		return nil, names
+	}
+	unix.Close(fd)
+	return slices.Clone(names[:last]), names[last:]
 }
 
 // openPlain opens a path that has no links in it.

@@ -17,24 +17,22 @@ import (
 // CAP_SYS_ADMIN can get out of such a container. Where the mount namespace is
 // the host's, the root changes for the child alone.
 func (r *Root) Pivot(noPivot bool) error {
-	if err := r.in.Fchdir(r.fd, r.cfg.Rootfs.Path); err != nil {
-		return err
-	}
-	if shares(r.cfg) {
-		return r.chroot()
-	}
-	if noPivot {
+	if shares(r.cfg) || noPivot {
+		if err := r.in.Fchdir(r.fd, r.cfg.Rootfs.Path); err != nil {
+			return err
+		}
+		if shares(r.cfg) {
+			return r.chroot()
+		}
 		return r.moveRoot()
-	}
-	if err := r.in.PivotRoot(".", "."); err != nil {
-		return err
 	}
 	// What is unmounted here stays mounted on the host: New has made all of
 	// the old root slaves. umount(2) alone takes "." for what lies on top.
-	if err := r.in.Unmount(".", unix.MNT_DETACH); err != nil {
+	unmounting, err := r.in.ReplaceRoot(r.fd, r.cfg.Rootfs.Path)
+	if unmounting {
 		return fmt.Errorf("unmount the old root: %w", err)
 	}
-	return r.in.Chdir("/")
+	return err
 }
 
 func (r *Root) moveRoot() error {

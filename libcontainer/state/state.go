@@ -10,10 +10,10 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -161,6 +161,9 @@ func (d *Dir) load(name string) (*State, error) {
 	return &st, nil
 }
 
+// maxGuess is more than a state takes.
+const maxGuess = 1 << 20
+
 func (d *Dir) read(name string) ([]byte, error) {
 	fd, err := unix.Openat(int(d.f.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -168,7 +171,13 @@ func (d *Dir) read(name string) ([]byte, error) {
 	}
 	f := os.NewFile(uintptr(fd), d.Path(name))
 	defer f.Close()
-	return io.ReadAll(f)
+	var data bytes.Buffer
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil && st.Size < maxGuess {
+		data.Grow(int(st.Size) + bytes.MinRead) // one read, and one for the end
+	}
+	_, err = data.ReadFrom(f)
+	return data.Bytes(), err
 }
 
 // remedy is the command that removes the container whatever its state.
