@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
@@ -57,7 +59,11 @@ func TestLimits(t *testing.T) {
 			for _, name := range row.shows {
 				coverage.Shows(t, "linux.resources."+name)
 			}
-			b := newBox(t, forever, resources(t, row.resources))
+			newest := func(s *specs.Spec) { s.Version = specs.Version } // a limit of 0 was none before
+			if row.own == "" {
+				newest = func(*specs.Spec) {}
+			}
+			b := newBox(t, forever, resources(t, row.resources), newest)
 			drive.OK(t, "create", "--bundle", b.bundle, b.id)
 			b.has(row.want)
 		})

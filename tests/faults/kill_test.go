@@ -184,7 +184,7 @@ func createKilled(t *testing.T, bundle string, before machine) {
 			}
 			if who == inside && res.Code != 0 {
 				// The create is alive: it has to say so and to clean up.
-				if !strings.HasPrefix(res.Stderr, "mocker: ") || res.Took > drive.Patience(3*time.Second) {
+				if !strings.HasPrefix(res.Stderr, "mocker: ") || res.Took > whole.Took+drive.Patience(3*time.Second) {
 					t.Errorf("after %v: %v", res.Took, res.Result)
 				}
 				before.untouched(t)
