@@ -103,7 +103,7 @@ for f in /dev $(ls -d /dev/* | grep -v mqueue) /dev/dir/* /data /v /v/* /m /m/* 
 awk '$5 !~ "^/sys/fs/cgroup" { print $5, ($5 ~ "^/(proc|sys|bin|dev)/" && $5 !~ "^/dev/(shm|pts|mqueue)$" ? "" : $6), ($7 == "-" ? "private" : "shared") }' /proc/self/mountinfo | sort
 cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax
 cd /sys/fs/cgroup && cat memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes memory/memory.soft_limit_in_bytes memory/memory.swappiness pids/pids.max \
-	cpu/cpu.cfs_quota_us cpu/cpu.shares cpuset/cpuset.cpus devices/devices.list 2>&1; cd /
+	cpu/cpu.cfs_quota_us cpu/cpu.shares cpuset/cpuset.cpus 2>&1; sort devices/devices.list 2>&1; cd /
 for d in / /data /v /m /etc /tmp /run /dev /dev/shm /proc/sys/kernel /sys; do touch $d/mine 2>&1; done
 ls /proc/sys/kernel/hostname /proc/acpi /sys/firmware 2>&1 | wc -l
 head -c 1 /dev/mine 2>&1 | wc -c; echo x 2>&1 >/dev/full; test -s /proc/keys && echo keys; cat /v/file /m/file /etc/file /data/* /etc/hostname 2>&1; echo
