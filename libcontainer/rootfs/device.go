@@ -29,7 +29,11 @@ func (r *Root) Devices() error {
 			return nil
 		}
 	}
-	for i := r.devices(); i < len(r.cfg.Devices); i++ {
+	made, err := r.devices()
+	if err != nil {
+		return err
+	}
+	for i := made; i < len(r.cfg.Devices); i++ {
 		if err := r.device(&r.cfg.Devices[i]); err != nil {
 			return fmt.Errorf("device %s: %w", r.cfg.Devices[i].Path, err)
 		}
@@ -50,9 +54,9 @@ func (r *Root) Devices() error {
 }
 
 // devices makes in one go what it can of those that come first: root's, in one
-// directory, up to the first that cannot be made. It says how many; what is to
-// be done about the others device knows.
-func (r *Root) devices() (made int) {
+// directory, up to the first that is there already or may not be made. It says
+// how many; what is to be done about the others device knows.
+func (r *Root) devices() (made int, err error) {
 	var dir string
 	var nodes []inside.Node
 	for _, d := range r.cfg.Devices {
@@ -64,15 +68,18 @@ func (r *Root) devices() (made int) {
 		nodes = append(nodes, inside.Node{Name: name, Mode: d.Mode, Dev: unix.Mkdev(d.Major, d.Minor)})
 	}
 	if len(nodes) < 2 {
-		return 0
+		return 0, nil
 	}
 	parent, err := r.place(dir, true)
 	if err != nil {
-		return 0
+		return 0, nil // device says it, with the path
 	}
 	defer unix.Close(parent)
-	made, _ = r.in.Mknodsat(parent, nodes)
-	return made
+	made, err = r.in.Mknodsat(parent, nodes)
+	if err != nil && !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.EPERM) {
+		return made, fmt.Errorf("device %s: %w", r.cfg.Devices[min(made, len(nodes)-1)].Path, err)
+	}
+	return made, nil
 }
 
 // maxNodes bounds what devices makes.
