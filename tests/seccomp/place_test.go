@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/tests/coverage"
 	"github.com/mocker-runtime/mocker/tests/drive"
@@ -222,6 +223,11 @@ func TestOldProfile(t *testing.T) {
 	if got != "4\nSeccomp:\t2\n" {
 		t.Errorf("got %s", got)
 	}
+	pid := state(t, id).Pid
+	drive.OK(t, "delete", "--force", id)
+	// As the machine's init would: until then the pid namespace cannot end.
+	_, _ = unix.Wait4(pid, nil, 0, nil)
+	drive.OK(t, "delete", "--force", first)
 }
 
 // sharePID puts a container into the pid namespace of a process.
