@@ -107,11 +107,16 @@ func resolve(r *oci.Resources, paths map[string]string) (*oci.Resources, error) 
 	res.Unified = nil // the v1 manager refuses even an empty one
 	for _, w := range wants {
 		if paths[w.controller] == "" {
-			return nil, fmt.Errorf("%s: the %s controller is not available in %s (no cgroup v1 hierarchy with it is mounted there)",
-				w.member, w.controller, mountpoint)
+			return nil, notMounted(w)
 		}
 	}
 	return &res, nil
+}
+
+// notMounted is the error of a want whose controller cgroup v1 does not have.
+func notMounted(w want) error {
+	return fmt.Errorf("%s: the %s controller is not available in %s (no cgroup v1 hierarchy with it is mounted there)",
+		w.member, w.controller, mountpoint)
 }
 
 // checkLeafWeights refuses what went with the CFQ scheduler.
@@ -141,7 +146,7 @@ func (c *Cgroup) checkKernelTCP(limit int64) error {
 	case c.unified():
 		return errors.New("linux.resources.memory.kernelTCP: cgroup v2 has no such limit")
 	case c.paths["memory"] == "":
-		return fmt.Errorf("linux.resources.memory.kernelTCP: the memory controller is not available in %s (no cgroup v1 hierarchy with it is mounted there)", mountpoint)
+		return notMounted(want{"linux.resources.memory.kernelTCP", "memory"})
 	}
 	c.kernelTCP = limit
 	return nil
