@@ -154,7 +154,7 @@ func (c *Cgroup) configure() error {
 		return nil
 	}
 	if err := oci.WriteFile(c.paths["memory"], "memory.kmem.tcp.limit_in_bytes", strconv.FormatInt(c.kernelTCP, 10)); err != nil {
-		return fmt.Errorf("linux.resources.memory.kernelTCP: %w", plain(err))
+		return limitError("set limits", err)
 	}
 	return nil
 }

@@ -44,6 +44,8 @@ func memberOf(file string) string {
 		return "memory.reservation"
 	case "memory.memsw.limit_in_bytes":
 		return "memory.swap"
+	case "memory.kmem.tcp.limit_in_bytes":
+		return "memory.kernelTCP"
 	case "memory.swappiness":
 		return "memory.swappiness"
 	case "memory.oom_control":
