@@ -2,11 +2,12 @@
 // one container: one directory on cgroup v2, one per hierarchy on v1, and
 // both kinds on a hybrid machine (cgroups(7)).
 //
-// It acts on the host's side only, below /sys/fs/cgroup. The limits of v1 and
-// the rules for devices are written by github.com/opencontainers/cgroups; the
-// limits of v2 (settings.go), where the directories are, that they get their
-// controllers, that concurrent containers do not trip over each other in the
-// parent which they share, and that everything goes away again, is done here. It mounts nothing, talks to no systemd, and does not judge a limit:
+// It acts on the host's side only, below /sys/fs/cgroup. The limits of v1 are
+// written by github.com/opencontainers/cgroups, the rules for devices by devcg;
+// the limits of v2 (settings.go), where the directories are, that they get
+// their controllers, that concurrent containers do not trip over each other in
+// the parent which they share, and that everything goes away again, is done
+// here. It mounts nothing, talks to no systemd, and does not judge a limit:
 // that is the kernel's part.
 package cgroups
 

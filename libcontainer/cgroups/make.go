@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/mocker-runtime/mocker/libcontainer/devcg"
 	oci "github.com/opencontainers/cgroups"
-	_ "github.com/opencontainers/cgroups/devices" // gives v1's manager and DevicesSetV2 their rules
-	devices "github.com/opencontainers/cgroups/devices/config"
 	"github.com/opencontainers/cgroups/fs"
 	"golang.org/x/sys/unix"
 )
@@ -138,16 +137,20 @@ func (c *Cgroup) configure() error {
 	case c.unified():
 		return c.configureV2()
 	}
-	cg := &oci.Cgroup{Path: "/", Resources: c.res} // the manager is given the paths: this one is not used
-	m, err := fs.NewManager(cg, c.Paths())
+	m, res, err := c.manager(c.res)
 	if err != nil {
 		return err
 	}
 	if err := m.Apply(-1); err != nil {
 		return limitError("prepare cgroup", err)
 	}
-	c.allowInOrder()
-	if err := m.Set(c.res); err != nil {
+	if !c.res.SkipDevices {
+		_ = devcg.Clear(c.paths["devices"]) // it cannot be if cgroups are below it
+	}
+	if err := c.setDevices(c.res); err != nil {
+		return err
+	}
+	if err := m.Set(res); err != nil {
 		return limitError("set limits", err)
 	}
 	if c.kernelTCP == 0 {
@@ -159,35 +162,14 @@ func (c *Cgroup) configure() error {
 	return nil
 }
 
-// allowInOrder writes rules that allow something in the order in which they
-// are given, before the manager comes, which sorts them: the kernel lists them
-// as they were written, and who reads devices.list looks for config.json's
-// first. What the rules mean is the manager's business: it finds these in the
-// list, adds what is missing and takes away what is too much, and nobody
-// lives in the cgroup yet. A list in which something is denied after something
-// was allowed is left to it altogether, and so is an error.
-func (c *Cgroup) allowInOrder() {
-	if c.res.SkipDevices {
-		return
-	}
-	rules := c.res.Devices
-	first := slices.IndexFunc(rules, func(r *devices.Rule) bool { return r.Allow })
-	if first < 1 || slices.ContainsFunc(rules[first:], func(r *devices.Rule) bool { return !r.Allow || r.Type == devices.WildcardDevice }) {
-		return
-	}
-	dir := c.paths["devices"]
-	for i, rule := range rules[first-1:] {
-		file, text := "devices.allow", rule.CgroupString()
-		if i == 0 {
-			if rule.Type != devices.WildcardDevice {
-				return
-			}
-			file, text = "devices.deny", "a"
-		}
-		if oci.WriteFile(dir, file, text) != nil {
-			return
-		}
-	}
+// manager is the library's for v1, and what it is to set: all but the rules
+// for devices. It changes what it is given, so that is a copy.
+func (c *Cgroup) manager(given *oci.Resources) (m *fs.Manager, res *oci.Resources, err error) {
+	copied := *given
+	copied.SkipDevices, copied.Devices = true, nil
+	// It is given the paths: that of a cgroup is not used.
+	m, err = fs.NewManager(&oci.Cgroup{Path: "/", Resources: &copied}, c.Paths())
+	return m, &copied, err
 }
 
 func (c *Cgroup) configureV2() error {
@@ -210,25 +192,19 @@ func (c *Cgroup) configureV2() error {
 	return c.makeHome()
 }
 
-// setDevices loads the rules for devices as a BPF program of the v2 cgroup,
-// in the place of the one that was there: there is no moment without either
-// (BPF_F_REPLACE).
+// setDevices puts rules for devices in the place of those that there are.
 func (c *Cgroup) setDevices(res *oci.Resources) error {
 	if res.SkipDevices {
 		return nil
 	}
-	// The library lifts the limit of locked memory, which no kernel that mocker
-	// runs on needs, and the container would inherit it.
-	var locked unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &locked); err != nil {
-		return fmt.Errorf("look up RLIMIT_MEMLOCK: %w", err)
-	}
-	err := oci.DevicesSetV2(c.paths[""], res)
-	if left := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &locked); left != nil {
-		err = errors.Join(err, fmt.Errorf("restore RLIMIT_MEMLOCK: %w", left))
+	var err error
+	if c.unified() {
+		err = devcg.Attach(c.paths[""], res.Devices)
+	} else {
+		err = plain(devcg.Write(c.paths["devices"], res.Devices))
 	}
 	if err != nil {
-		return fmt.Errorf("linux.resources.devices: load the rules into %s: %w", c.paths[""], err)
+		return fmt.Errorf("linux.resources.devices: %w", err)
 	}
 	return nil
 }

@@ -90,8 +90,6 @@ func memberOf(file string) string {
 		return "network.priorities"
 	case "rdma.max":
 		return "rdma"
-	case "devices.allow", "devices.deny":
-		return "devices"
 	}
 	if strings.HasPrefix(file, "hugetlb.") {
 		return "hugepageLimits"

@@ -11,7 +11,6 @@ import (
 
 	oci "github.com/opencontainers/cgroups"
 	devices "github.com/opencontainers/cgroups/devices/config"
-	"github.com/opencontainers/cgroups/fs"
 )
 
 // Update sets the limits that are given in addition to old ones, and returns
@@ -53,7 +52,7 @@ func (c *Cgroup) updateV1(old *oci.Resources) (undo func() error, err error) {
 	before := c.scalars()
 	undo = func() error { return c.restore(old, before) }
 	if err := c.set(c.res); err != nil {
-		return nil, andBack(limitError("set limits", err), undo)
+		return nil, andBack(err, undo)
 	}
 	return undo, nil
 }
@@ -147,18 +146,20 @@ func together(given, all *oci.Resources) *oci.Resources {
 // gives it the default weight.
 func wakes(r *oci.Resources) bool { return r.CPUIdle != nil && *r.CPUIdle == 0 }
 
-// set lets the manager of v1 write limits.
-func (c *Cgroup) set(res *oci.Resources) error {
-	copied := *res // the manager changes what it is given
-	m, err := fs.NewManager(&oci.Cgroup{Path: "/", Resources: &copied}, c.Paths())
-	if err == nil && wakes(res) {
+// set sets limits on v1.
+func (c *Cgroup) set(given *oci.Resources) error {
+	m, res, err := c.manager(given)
+	if err == nil && wakes(given) {
 		// An idle cgroup takes no weight, and the manager writes that first.
-		err = m.Set(&oci.Resources{SkipDevices: true, CPUIdle: res.CPUIdle})
+		err = m.Set(&oci.Resources{SkipDevices: true, CPUIdle: given.CPUIdle})
+	}
+	if err == nil {
+		err = m.Set(res)
 	}
 	if err != nil {
-		return err
+		return limitError("set limits", err)
 	}
-	return m.Set(&copied)
+	return c.setDevices(given)
 }
 
 // scalarFiles are the files of v1 that hold one limit, as patterns.
