@@ -1,6 +1,7 @@
 package specconv
 
 import (
+	"bytes"
 	"debug/elf"
 	"io/fs"
 	"os"
@@ -255,4 +256,35 @@ func dynamicProgram(t *testing.T) string {
 	}
 	t.Fatal("no dynamic program on this machine")
 	return ""
+}
+
+// TestHasInterpreter: programs, and what is left of them when they are cut
+// off, is no program.
+func TestHasInterpreter(t *testing.T) {
+	for name, want := range map[string]bool{staticBusybox(t): false, dynamicProgram(t): true} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := hasInterpreter(bytes.NewReader(data)); got != want || err != nil {
+			t.Errorf("%s: %t, %v", name, got, err)
+		}
+		for n := range 64 {
+			if got, err := hasInterpreter(bytes.NewReader(data[:n])); got || err == nil {
+				t.Errorf("%s, %d bytes of it: %t, %v", name, n, got, err)
+			}
+		}
+		if _, err := hasInterpreter(bytes.NewReader(data[:64+2])); err == nil {
+			t.Errorf("%s without segments is a program", name)
+		}
+	}
+	small := []byte("\x7fELF\x01\x01" + strings.Repeat("\x00", 94))
+	small[28], small[42], small[44], small[68] = 64, 4, 2, 3 // two segments of 4 bytes at 64; the second is PT_INTERP
+	if got, err := hasInterpreter(bytes.NewReader(small)); !got || err != nil {
+		t.Errorf("of 32 bits: %t, %v", got, err)
+	}
+	small[42] = 0
+	if got, err := hasInterpreter(bytes.NewReader(small)); got || err == nil {
+		t.Errorf("segments of no size: %t, %v", got, err)
+	}
 }

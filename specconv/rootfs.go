@@ -2,10 +2,11 @@ package specconv
 
 import (
 	"context"
-	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path"
@@ -131,22 +132,63 @@ func checkStatic(name string) error {
 	if !st.Mode().IsRegular() {
 		return errors.New("not a regular file")
 	}
-	f, err := elf.Open(name)
+	f, err := os.Open(name)
 	if err != nil {
-		var format *elf.FormatError
-		if errors.As(err, &format) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return errors.New("not an ELF program; " + busyboxPackage)
-		}
 		return bare(err)
 	}
 	defer f.Close()
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
-			return errors.New("not static, it needs an interpreter; " + busyboxPackage)
-		}
+	interpreted, err := hasInterpreter(f)
+	switch {
+	case err != nil:
+		return bare(err)
+	case interpreted:
+		return errors.New("not static, it needs an interpreter; " + busyboxPackage)
 	}
 	return nil
 }
+
+// hasInterpreter reports whether an ELF program has a segment PT_INTERP
+// (elf(5)). The package debug/elf would bring a lot into every start of mocker.
+func hasInterpreter(f io.ReaderAt) (bool, error) {
+	notELF := errors.New("not an ELF program; " + busyboxPackage)
+	read := func(b []byte, at int64) error {
+		_, err := f.ReadAt(b, at)
+		if errors.Is(err, io.EOF) {
+			return notELF
+		}
+		return err
+	}
+	var head [64]byte
+	if err := read(head[:], 0); err != nil {
+		return false, err
+	}
+	word, half := binary.LittleEndian.Uint32, binary.LittleEndian.Uint16
+	var at uint64
+	var size, count uint16
+	switch string(head[:6]) {
+	case "\x7fELF\x01\x01": // of 32 bits
+		at, size, count = uint64(word(head[28:])), half(head[42:]), half(head[44:])
+	case "\x7fELF\x02\x01":
+		at, size, count = binary.LittleEndian.Uint64(head[32:]), half(head[54:]), half(head[56:])
+	default:
+		return false, notELF
+	}
+	if at > math.MaxInt32 || count > 0 && size < 4 {
+		return false, notELF
+	}
+	for i := range int64(count) {
+		var typ [4]byte
+		if err := read(typ[:], int64(at)+i*int64(size)); err != nil {
+			return false, err
+		}
+		if word(typ[:]) == ptInterp {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+const ptInterp = 3
 
 // linkApplets makes a link to busybox for every command in it, each at its
 // usual place. The links are relative, so that they also hold seen from

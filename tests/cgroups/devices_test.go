@@ -45,17 +45,17 @@ func TestDevices(t *testing.T) {
 	b := newBox(t, `mknod /null c 1 3; for n in 1 2; do mknod /c$n c 240 $n; mknod /b$n b 240 $n; done; echo made; `+forever, mayMknod, resources(t, `{"devices":[`+denyAll+`]}`)).run()
 	drive.Eventually(t, "the nodes are there", func() bool { return strings.Contains(b.started.Output(), "made") })
 	const look = `try() { "$@" 2>&1 | grep -q 'not permitted' || printf "$n$1 "; }
-		r() { (: </$n); }; w() { (: >/$n); }
-		for n in c1 c2 b1 b2; do try r; try w; done
+		r() { (: </$n); }; w() { (: >/$n); }; rw() { (: <>/$n); }
+		for n in c1 c2 b1 b2; do try r; try w; try rw; done
 		(: </null) && (: >/dev/null) && (: </dev/urandom) && (: </dev/full) && echo default; mknod /new$$ c 9 9 && rm /new$$`
 	for _, step := range []struct{ rules, open string }{
 		{"", "default\n"}, // as it was made
 		{denyAll + `,{"allow":true,"type":"c","major":240,"minor":1,"access":"r"}`, "c1r default\n"},
-		{denyAll + `,{"allow":true,"type":"c","major":240,"access":"rw"}`, "c1r c1w c2r c2w default\n"},
-		{denyAll + `,{"allow":true,"type":"b","major":240,"minor":2,"access":"rwm"}`, "b2r b2w default\n"},
+		{denyAll + `,{"allow":true,"type":"c","major":240,"access":"rw"}`, "c1r c1w c1rw c2r c2w c2rw default\n"},
+		{denyAll + `,{"allow":true,"type":"b","major":240,"minor":2,"access":"rwm"}`, "b2r b2w b2rw default\n"},
 		{denyAll, "default\n"},
-		{`{"allow":true,"access":"rwm"}`, "c1r c1w c2r c2w b1r b1w b2r b2w default\n"},
-		{`{"allow":true,"access":"rwm"},{"allow":false,"type":"c","major":240,"minor":1,"access":"w"}`, "c1r c2r c2w b1r b1w b2r b2w default\n"},
+		{`{"allow":true,"access":"rwm"}`, "c1r c1w c1rw c2r c2w c2rw b1r b1w b1rw b2r b2w b2rw default\n"},
+		{`{"allow":true,"access":"rwm"},{"allow":false,"type":"c","major":240,"minor":1,"access":"w"}`, "c1r c2r c2w c2rw b1r b1w b1rw b2r b2w b2rw default\n"},
 		{denyAll, "default\n"},
 	} {
 		if step.rules != "" {
