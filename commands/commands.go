@@ -162,7 +162,7 @@ docker call it in place of runc; it is as easily called by hand:
     mocker run --bundle /tmp/box box1
 
 "mocker help VERB" explains a verb and gives an example.`,
-		Flags:    globalFlags(),
+		Flags:    e.parsed(globalFlags()),
 		Commands: e.verbs(build),
 		// A comma in a value is the value's own: --env LIST=a,b.
 		DisableSliceFlagSeparator: true,
@@ -191,29 +191,46 @@ docker call it in place of runc; it is as easily called by hand:
 	return app
 }
 
+// verbs makes the verbs: where one has been called, that one alone. The flags
+// of all take a millisecond, which no command has to spare.
 func (e *env) verbs(build Build) []*cli.Command {
-	return []*cli.Command{
-		e.specVerb(),
-		e.createVerb(),
-		e.startVerb(),
-		e.runVerb(),
-		e.execVerb(),
-		e.stateVerb(),
-		e.listVerb(),
-		e.killVerb(),
-		e.psVerb(),
-		e.eventsVerb(),
-		e.updateVerb(),
-		e.pauseVerb(),
-		e.resumeVerb(),
-		e.deleteVerb(),
-		e.validateVerb(),
-		e.featuresVerb(build),
-		e.completionVerb(),
-		e.completeVerb(),
-		e.hookVerb(),
-		e.helpVerb(),
+	table := []struct {
+		name string
+		make func() *cli.Command
+	}{
+		{"spec", e.specVerb},
+		{"create", e.createVerb},
+		{"start", e.startVerb},
+		{"run", e.runVerb},
+		{"exec", e.execVerb},
+		{"state", e.stateVerb},
+		{"list", e.listVerb},
+		{"kill", e.killVerb},
+		{"ps", e.psVerb},
+		{"events", e.eventsVerb},
+		{"update", e.updateVerb},
+		{"pause", e.pauseVerb},
+		{"resume", e.resumeVerb},
+		{"delete", e.deleteVerb},
+		{"validate", e.validateVerb},
+		{"features", func() *cli.Command { return e.featuresVerb(build) }},
+		{"completion", e.completionVerb},
+		{"complete", e.completeVerb},
+		{"hook", e.hookVerb},
+		{"help", e.helpVerb},
 	}
+	for _, verb := range table {
+		if verb.name == e.globals.Verb && verb.name != "help" && verb.name != "complete" { // which speak of others
+			made := verb.make()
+			made.Flags = e.parsed(made.Flags)
+			return []*cli.Command{made}
+		}
+	}
+	var verbs []*cli.Command
+	for _, verb := range table {
+		verbs = append(verbs, verb.make())
+	}
+	return verbs
 }
 
 func (e *env) helpVerb() *cli.Command {

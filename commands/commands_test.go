@@ -232,3 +232,17 @@ func TestSpecRefusesToOverwrite(t *testing.T) {
 		t.Error("the file was changed")
 	}
 }
+
+// The verb that is made alone is the one that cli would have chosen of all.
+func TestVerbAlone(t *testing.T) {
+	e := &env{}
+	for _, verb := range e.verbs(Build{}) {
+		alone := (&env{globals: Globals{Verb: verb.Name}}).verbs(Build{})
+		if verb.Name == "help" || verb.Name == "complete" {
+			continue // they know all
+		}
+		if len(alone) != 1 || alone[0].Name != verb.Name {
+			t.Errorf("%s: made %d verbs, the first is %s", verb.Name, len(alone), alone[0].Name)
+		}
+	}
+}

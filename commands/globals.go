@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -21,6 +22,7 @@ type Globals struct {
 	Log   string // --log; "" for none
 	JSON  bool   // --log-format json
 	Debug bool   // --debug
+	Help  bool   // a help text may be asked for
 }
 
 // EntersContainer reports whether the verb brings mocker's own process into a
@@ -53,6 +55,7 @@ func Peek(args []string) Globals {
 		}
 		g.set(name, value)
 	}
+	g.Help = slices.Contains(args, "--help") || slices.Contains(args, "-h")
 	if abs, err := filepath.Abs(g.Root); err == nil {
 		g.Root = abs
 	}
@@ -103,6 +106,31 @@ func globalFlags() []cli.Flag {
 func option(usage, name string, aliases ...string) *cli.BoolFlag {
 	return &cli.BoolFlag{Name: name, Aliases: aliases, Usage: usage, DisableDefaultText: true}
 }
+
+// parsed gives flags to be parsed: without what is only for help, unless that
+// is asked for.
+func (e *env) parsed(flags []cli.Flag) []cli.Flag {
+	if e.globals.Help || e.globals.Verb == "" || e.globals.Verb == "help" {
+		return flags
+	}
+	list := make([]cli.Flag, len(flags))
+	for i, flag := range flags {
+		if list[i] = flag; flag != cli.HelpFlag { // which cli would add otherwise
+			list[i] = parsedFlag{flag, flag.Names()}
+		}
+	}
+	return list
+}
+
+// parsedFlag is a flag that cli only parses. Of others it writes the help text
+// at once, and it asks for all their names again for each, which it looks
+// through with a regular expression.
+type parsedFlag struct {
+	cli.Flag
+	names []string
+}
+
+func (f parsedFlag) Names() []string { return f.names }
 
 // checkGlobals refuses global flags that this build cannot honour.
 func (e *env) checkGlobals(c *cli.Context) error {

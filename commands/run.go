@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -143,7 +144,7 @@ type process interface {
 
 // follow starts a process and, unless it is detached (signals is nil), stays
 // with it to its end.
-func (e *env) follow(p process, signals <-chan os.Signal) (status int, err error) {
+func (e *env) follow(p process, signals chan os.Signal) (status int, err error) {
 	if signals == nil {
 		return 0, p.Start()
 	}
@@ -173,11 +174,14 @@ func (e *env) follow(p process, signals <-chan os.Signal) (status int, err error
 }
 
 // forward passes signals on to a process until done is closed.
-func (e *env) forward(p process, signals <-chan os.Signal, done <-chan struct{}) {
+func (e *env) forward(p process, signals chan os.Signal, done <-chan struct{}) {
+	settled := time.After(settling)
 	for {
 		select {
 		case <-done:
 			return
+		case <-settled:
+			catchOthers(signals)
 		case sig := <-signals:
 			number, ok := sig.(syscall.Signal)
 			if !ok {
@@ -190,19 +194,34 @@ func (e *env) forward(p process, signals <-chan os.Signal, done <-chan struct{})
 	}
 }
 
-// catchSignals starts to catch what a foreground run passes on.
+// catchSignals starts to catch what a foreground run passes on. The Go runtime
+// takes 40 microseconds for each signal, so those that hardly anybody sends, and
+// that do mocker no harm, have to wait: see catchOthers.
 func (e *env) catchSignals() chan os.Signal {
 	span := e.trace.rec.Begin(trace.Step, "catch signals")
 	caught := make(chan os.Signal, 128)
+	notify(caught, urgent)
+	span.End(nil)
+	return caught
+}
+
+// settling is how long a program has to run until all signals are passed on to
+// it. Many have ended before.
+const settling = 10 * time.Millisecond
+
+// catchOthers catches the rest, once the container's program runs.
+func catchOthers(caught chan os.Signal) {
+	notify(caught, func(sig syscall.Signal) bool { return !urgent(sig) })
+}
+
+func notify(caught chan os.Signal, which func(syscall.Signal) bool) {
 	var wanted []os.Signal
 	for n := syscall.Signal(1); n <= sigRTMax; n++ {
-		if forwarded(n) {
+		if forwarded(n) && which(n) {
 			wanted = append(wanted, n)
 		}
 	}
 	signal.Notify(caught, wanted...)
-	span.End(nil)
-	return caught
 }
 
 // result is what run returns: an error of mocker's own, or the status of the

@@ -84,3 +84,16 @@ func forwarded(sig syscall.Signal) bool {
 	}
 	return sig >= 1 && sig <= sigRTMax
 }
+
+// urgent are those of the forwarded signals that would end or stop mocker if
+// they were not caught, as far as people and service managers send them, and
+// those that they may send at any moment.
+func urgent(sig syscall.Signal) bool {
+	switch sig {
+	case syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGABRT, syscall.SIGTERM,
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGALRM,
+		syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGCONT:
+		return true
+	}
+	return false
+}
