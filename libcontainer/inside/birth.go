@@ -73,10 +73,13 @@ func New(b Birth) (*Child, error) {
 		r.spins = spins
 	}
 
+	page := uintptr(unix.Getpagesize())
+	text, _ := textSegment() // unknown in a binary with cgo, for tests
+	text = text.pages(page)
 	r.fillCloneArgs(b)
 	span := b.Trace.Begin(trace.Step, "clone3")
 	runtime.LockOSThread()
-	pid, stack, errno := fork(r)
+	pid, stack, errno := fork(r, text, page)
 	span.End(errnoError(errno))
 	if errno != 0 {
 		runtime.UnlockOSThread()

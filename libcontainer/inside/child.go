@@ -13,6 +13,10 @@ const (
 	futexWake = 1
 
 	clockRealtime = 0
+
+	dontFork, doFork = 10, 11 // MADV_*
+
+	userSpace = 1 << 47 // and more where mmap is not asked for it
 )
 
 // fork makes the child: the parent gets its pid, the child never returns.
@@ -24,6 +28,11 @@ const (
 // RawSyscall and RawSyscall6; TestChildCode disassembles the binary to hold
 // it to that.
 //
+// The child gets what it needs of the parent's memory, the code (text, whole
+// pages), the region, and the pages of the stack that DropMemory keeps: nothing
+// else of what mocker knows, and neither has to pay for copies. text is empty
+// where that is not known.
+//
 // All signals are blocked around clone3, so the child is born with all of
 // them blocked: no handler of the Go runtime can ever run in it.
 //
@@ -31,9 +40,15 @@ const (
 //go:norace
 //go:noinline
 //go:nocheckptr
-func fork(r *region) (pid uintptr, stack uintptr, errno syscall.Errno) {
+func fork(r *region, text span, page uintptr) (pid uintptr, stack uintptr, errno syscall.Errno) {
 	all, old := ^uint64(0), uint64(0)
 	stack = uintptr(unsafe.Pointer(&old))
+	if text.end != 0 {
+		syscall.RawSyscall(syscall.SYS_MADVISE, page, userSpace, dontFork) // ENOMEM: not all of it is mapped
+		syscall.RawSyscall(syscall.SYS_MADVISE, text.start, text.end-text.start, doFork)
+		syscall.RawSyscall(syscall.SYS_MADVISE, uintptr(unsafe.Pointer(r)), unsafe.Sizeof(*r), doFork)
+		syscall.RawSyscall(syscall.SYS_MADVISE, stack&^(page-1)-page, 2*page, doFork)
+	}
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
 	pid, _, errno = syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&r.clone)), unsafe.Sizeof(r.clone), 0)
 	if errno == 0 && pid == 0 {

@@ -9,9 +9,8 @@ import (
 )
 
 // DropMemory adds the calls that unmap everything the child does not need to
-// execute the rest of the program: the Go heap it was born with, which holds
-// copies of what mocker knew, and becomes its own once the parent is gone.
-// What stays is the code, which is the binary's, the region, and the pages
+// execute the rest of the program: fork has left out what was mapped when it
+// was called, and this what another thread has mapped just then. What stays is the code, which is the binary's, the region, and the pages
 // of its stack that it stands on.
 //
 // No result of a call before this one can be lost: they lie in the region.
@@ -42,12 +41,16 @@ func (p *Program) DropMemory() error {
 // span is a range of addresses, without its end.
 type span struct{ start, end uintptr }
 
+// pages rounds a span out to whole pages.
+func (s span) pages(page uintptr) span {
+	return span{s.start &^ (page - 1), (s.end + page - 1) &^ (page - 1)}
+}
+
 // gaps lists what lies between the spans to keep, rounded out to pages, from
 // the lowest address a process can map to the highest.
 func gaps(keep []span, page uintptr) []span {
 	for i := range keep {
-		keep[i].start &^= page - 1
-		keep[i].end = (keep[i].end + page - 1) &^ (page - 1)
+		keep[i] = keep[i].pages(page)
 	}
 	for i := range keep {
 		for j := i; j > 0 && keep[j].start < keep[j-1].start; j-- {

@@ -14,6 +14,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// TestBornWithLittle: of its parent's memory a child gets the code, the region
+// and some pages of its stack, from its first moment on; the next one as well,
+// whatever goroutine it is born from.
+func TestBornWithLittle(t *testing.T) {
+	needRoot(t)
+	for range 3 {
+		done := make(chan struct{})
+		go func() { // on a stack that is elsewhere
+			defer close(done)
+			in, err := New(Birth{Namespaces: unix.CLONE_NEWPID, CgroupFD: -1})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", in.PID))
+			in.Kill()
+			in.Close()
+			if n := strings.Count(string(maps), " rw-p "); err != nil || n != 1 {
+				t.Errorf("a child was born with these mappings, one private writable wanted (%v):\n%s", err, maps)
+			}
+		}()
+		<-done
+	}
+}
+
 // TestDropMemory runs calls after everything else is unmapped, and looks at
 // what is left.
 func TestDropMemory(t *testing.T) {
