@@ -12,7 +12,9 @@ DESTDIR ?=
 # Without this tag urfave/cli brings a markdown library, whose start costs
 # more than the rest of mocker's.
 TAGS := -tags=urfave_cli_no_docs
-LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+# Entered before the Go runtime: see libcontainer/entry.
+LDFLAGS := -s -w -E github.com/mocker-runtime/mocker/libcontainer/entry.Start -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+BINARY := mocker
 LINTER := dist/golangci-lint
 SUITE := dist/conformance/runtimetest
 
@@ -41,7 +43,7 @@ help: ## list what can be made
 
 .PHONY: build
 build: ## build ./mocker, one static binary
-	go build -trimpath $(TAGS) -ldflags '$(LDFLAGS)' -o mocker .
+	go build -trimpath $(TAGS) -ldflags '$(LDFLAGS)' -o $(BINARY) .
 
 .PHONY: bundles
 bundles: build ## make the root file systems of the bundles in bundles/

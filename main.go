@@ -40,6 +40,8 @@ func mocker() int {
 		if err := prepare(globals); err != nil {
 			return commands.Fail(globals, streams, err)
 		}
+	} else {
+		seal.Adopt()
 	}
 	return commands.Main(os.Args, commands.Build{Version: version, Commit: commit}, streams)
 }

@@ -167,6 +167,7 @@ func (e *env) follow(p process, signals chan os.Signal) (status int, err error) 
 	if err := p.Start(); err != nil {
 		return 0, err
 	}
+	libcontainer.Rest()
 	done := make(chan struct{})
 	defer close(done)
 	go e.forward(p, signals, done)

@@ -23,6 +23,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/entry"
 )
 
 // leftBehind is how long the output of a hook that has ended is still waited
@@ -163,11 +164,14 @@ func startHere(hook *config.Hook, dir string, stdio [3]*os.File) (Process, error
 	if len(args) == 0 {
 		args = []string{hook.Path}
 	}
-	p, err := os.StartProcess(hook.Path, args, &os.ProcAttr{
+	attr := &os.ProcAttr{
 		Dir: dir, Files: stdio[:],
 		Env: append([]string{}, hook.Env...), // not nil, which would hand on our own
 		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
-	})
+	}
+	var p *os.Process
+	var err error
+	entry.Unbound(func() { p, err = os.StartProcess(hook.Path, args, attr) })
 	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
 		err = pathErr.Err // without the path, which is named once
 	}

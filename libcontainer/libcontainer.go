@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mocker-runtime/mocker/libcontainer/entry"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/notify"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
@@ -111,6 +112,10 @@ func Tidy(root string) {
 // Executable is the path of the binary that was started, for hooks that call
 // it again; what this process runs from may be a sealed copy of it.
 func Executable() (string, error) { return seal.Path() }
+
+// Rest is to be called when all that is left to do is to wait for a process: it
+// may take long, and what comes in between need not be quick.
+func Rest() { entry.UnbindAll() }
 
 // List gives the states of all containers below root, by id. Those that end
 // meanwhile are left out, and so are those whose state cannot be read: warn is

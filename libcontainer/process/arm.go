@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/entry"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 )
 
@@ -72,6 +73,9 @@ func Arm(in *inside.Child, last Last) (*inside.Program, error) {
 		err = letGo(in, last, keep)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := entry.Unbind(in.PID); err != nil {
 		return nil, err
 	}
 	if err := schedule(in.PID, last.Process); err != nil {

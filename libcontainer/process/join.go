@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
+	"github.com/mocker-runtime/mocker/libcontainer/entry"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 )
 
@@ -21,6 +22,11 @@ import (
 // to do what a stranger may watch.
 func Join(in *inside.Child, last Last) (pid int, err error) {
 	last.Joins = true
+	if a := last.Process.Affinity; a.Initial == nil && a.Final == nil {
+		if err := entry.Unbind(in.PID); err != nil {
+			return 0, err
+		}
+	}
 	var t turnstile
 	if afterFork(last.Process.Scheduler) {
 		if err := t.open(last.Process); err != nil {

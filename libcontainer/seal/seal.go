@@ -25,18 +25,20 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/entry"
 )
 
 // envMark tells the second start of mocker what it has been started from:
 // kind:dev:ino:dev:ino:path, the sealed file and the original one. The
 // environment alone is not believed.
-const envMark = "_MOCKER_SEALED"
+const envMark = entry.Mark
 
 const exe = "/proc/self/exe"
 
 // The kinds of sealed copies.
 const (
-	overlay = "overlay"
+	overlay = entry.Overlay
 	memfd   = "memfd"
 )
 
@@ -65,20 +67,11 @@ var sealed atomic.Pointer[mark]
 // locks do not survive it; a second time it does nothing. The error says why
 // no kind of copy works here.
 func Ensure(root string) error {
-	if sealed.Load() != nil {
-		return nil
-	}
-	m, err := takeMark()
+	m, err := adopt()
 	if err != nil {
 		return err
 	}
-	if m != nil && m.believed() {
-		sealed.Store(m)
-		// Executed through /proc/self/fd/N, it is called "N".
-		_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(m.path)), 0)
-		return nil
-	}
-	if readonlySuperblock() {
+	if sealed.Load() != nil || readonlySuperblock() {
 		return nil
 	}
 	if m != nil && m.kind == memfd {
@@ -92,6 +85,26 @@ func Ensure(root string) error {
 	}
 	errs = append(errs, restart(memfd, openMemfd))
 	return fmt.Errorf("seal mocker's own binary: %w", errors.Join(errs...))
+}
+
+// Adopt takes note that this process runs from a sealed binary, for commands
+// that do not need to: package entry cannot always tell.
+func Adopt() { _, _ = adopt() }
+
+// adopt reads the mark, and gives it back if it is not to be believed.
+func adopt() (*mark, error) {
+	if sealed.Load() != nil {
+		return nil, nil
+	}
+	m, err := takeMark()
+	if m == nil || !m.believed() {
+		return m, err
+	}
+	sealed.Store(m)
+	if !entry.Renamed() {
+		_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(m.path)), 0)
+	}
+	return nil, nil
 }
 
 // Needed reports whether a root in a container could write the binary: the

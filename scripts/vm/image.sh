@@ -20,7 +20,7 @@ cp -a "$kernel/lib/modules" "$root/lib/"
 tar -c --exclude=./.git --exclude=./dist --exclude=./mocker --exclude=rootfs . | tar -x -C "$root/mocker"
 
 mkdir "$root/mocker/programs"
-go build -trimpath $tags -ldflags '-s -w' -o "$root/mocker/mocker" .
+make --no-print-directory -s build BINARY="$root/mocker/mocker"
 go build -o "$root/mocker/test2json" cmd/test2json
 for program in tests/security/hostile libcontainer/inside/testdata/{spy,true}; do
 	go build -o "$root/mocker/programs/" "./$program"
@@ -61,10 +61,10 @@ else
 	# more to do with mocker's own text, with one set of system calls or with
 	# iptables than with the machine, unless all is asked for. In two lists that
 	# take about as long.
-	left='specconv|libcontainer/lazyjson|tests/(benchmarks|coverage|demo|engines|house|report|validate)'
+	left='specconv|libcontainer/lazyjson|tests/(bench|budget|coverage|demo|engines|escapes|house|report|validate)'
 	[[ $ALL ]] || left+='|hooks/network|libcontainer/seccomp|tests/(box|errors|namespaces)'
 	first=$(tested ./... | grep -v '^tests/' | grep -vxE "$left")
-	first+=$(printf '\ntests/%s' bundles exec hooks lifecycle rootless)
+	first+=$(printf '\ntests/%s' bundles exec hooks lifecycle rootless security)
 	add 1 $first
 	add 2 $(tested ./tests/... | grep -vxE "$left" | grep -vxF "$first")
 fi
