@@ -53,8 +53,7 @@ events() {
 # with it all that it starts would.
 run_package() {
 	# Disassembles what it compiles, for every architecture: left to others.
-	local no_compiler='^TestChildCode$' seconds=600
-	[[ $1 != tests/conformance && $1 != tests/security ]] || seconds=1500 # some sixty programs, and every attack in many ways
+	local no_compiler='^TestChildCode$' seconds=1500
 	local flags=(-test.v=test2json -test.timeout="${seconds}s" -test.short "-test.run=$(</mocker/run)" "-test.skip=$no_compiler")
 	cd "/mocker/$1" || return
 	{

@@ -61,7 +61,7 @@ else
 	# more to do with mocker's own text, with one set of system calls or with
 	# iptables than with the machine, unless all is asked for. In two lists that
 	# take about as long.
-	left='specconv|libcontainer/lazyjson|tests/(bench|budget|coverage|demo|engines|escapes|house|report|validate)'
+	left='specconv|libcontainer/(entry|lazyjson)|tests/(bench|budget|coverage|demo|engines|escapes|house|report|validate)'
 	[[ $ALL ]] || left+='|hooks/network|libcontainer/seccomp|tests/(box|errors|namespaces)'
 	first=$(tested ./... | grep -v '^tests/' | grep -vxE "$left")
 	first+=$(printf '\ntests/%s' bundles exec hooks lifecycle rootless security)

@@ -35,8 +35,9 @@ func TestSchedulerAttributes(t *testing.T) {
 		{specs.Scheduler{Policy: specs.SchedBatch, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagResetOnFork}},
 			unix.SchedAttr{Policy: unix.SCHED_BATCH, Flags: unix.SCHED_FLAG_RESET_ON_FORK}, []string{"policy=SCHED_BATCH", "flags", "flags=SCHED_FLAG_RESET_ON_FORK"}},
 		{specs.Scheduler{Policy: specs.SchedIdle}, unix.SchedAttr{Policy: unix.SCHED_IDLE, Nice: nice}, []string{"policy=SCHED_IDLE"}},
-		{specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 1e6, Deadline: 1e7, Period: 2e7, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagReclaim, specs.SchedFlagDLOverrun}},
-			unix.SchedAttr{Policy: unix.SCHED_DEADLINE, Runtime: 1e6, Deadline: 1e7, Period: 2e7, Flags: unix.SCHED_FLAG_RECLAIM | unix.SCHED_FLAG_DL_OVERRUN},
+		// Enough runtime for an execve under an emulator: whoever overruns it gets a SIGXCPU.
+		{specs.Scheduler{Policy: specs.SchedDeadline, Runtime: 2e8, Deadline: 3e8, Period: 5e8, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagReclaim, specs.SchedFlagDLOverrun}},
+			unix.SchedAttr{Policy: unix.SCHED_DEADLINE, Runtime: 2e8, Deadline: 3e8, Period: 5e8, Flags: unix.SCHED_FLAG_RECLAIM | unix.SCHED_FLAG_DL_OVERRUN},
 			[]string{"policy=SCHED_DEADLINE", "runtime", "deadline", "period", "flags=SCHED_FLAG_RECLAIM", "flags=SCHED_FLAG_DL_OVERRUN"}},
 		// The process has SCHED_OTHER from who calls the runtime, and what that is nice.
 		{specs.Scheduler{Policy: specs.SchedBatch, Nice: 4, Flags: []specs.LinuxSchedulerFlag{specs.SchedFlagKeepPolicy}},
