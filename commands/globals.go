@@ -115,8 +115,16 @@ func (e *env) parsed(flags []cli.Flag) []cli.Flag {
 	}
 	list := make([]cli.Flag, len(flags))
 	for i, flag := range flags {
-		if list[i] = flag; flag != cli.HelpFlag { // which cli would add otherwise
-			list[i] = parsedFlag{flag, flag.Names()}
+		switch f := flag.(type) {
+		case *cli.StringSliceFlag:
+			list[i] = parsedSlice{f, f.Names()}
+		case listFlag:
+			list[i] = parsedSlice{f.StringSliceFlag, f.Names()}
+		default:
+			list[i] = parsedFlag{f, f.Names()}
+		}
+		if flag == cli.HelpFlag { // cli would add it otherwise
+			list[i] = flag
 		}
 	}
 	return list
@@ -131,6 +139,17 @@ type parsedFlag struct {
 }
 
 func (f parsedFlag) Names() []string { return f.names }
+
+// parsedSlice is a parsedFlag that cli can tell what separates values.
+type parsedSlice struct {
+	*cli.StringSliceFlag
+	names []string
+}
+
+func (f parsedSlice) Names() []string { return f.names }
+
+// GetCategory gives none: one that has one is one for a help text.
+func (f parsedSlice) GetCategory() string { return "" }
 
 // checkGlobals refuses global flags that this build cannot honour.
 func (e *env) checkGlobals(c *cli.Context) error {
