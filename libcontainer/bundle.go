@@ -62,10 +62,10 @@ func makeBundleDir(bundles, dir string) error {
 	const tries = 100
 	var err error
 	for range tries {
-		if err = os.MkdirAll(bundles, 0o700); err != nil {
-			return err
+		if err = os.MkdirAll(bundles, 0o700); err == nil {
+			err = os.Mkdir(dir, 0o700)
 		}
-		if err = os.Mkdir(dir, 0o700); !errors.Is(err, os.ErrNotExist) {
+		if !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
