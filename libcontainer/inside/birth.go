@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,10 @@ type Child struct {
 	status      unix.WaitStatus
 }
 
+// births keeps two births from choosing at the same time what of the memory, which
+// is the whole process's, a child is to get.
+var births sync.Mutex
+
 // New forks a child. The caller must end with Close, after Release where the
 // child is to live on.
 func New(b Birth) (*Child, error) {
@@ -79,7 +84,9 @@ func New(b Birth) (*Child, error) {
 	r.fillCloneArgs(b)
 	span := b.Trace.Begin(trace.Step, "clone3")
 	runtime.LockOSThread()
+	births.Lock()
 	pid, stack, errno := fork(r, text, page)
+	births.Unlock()
 	span.End(errnoError(errno))
 	if errno != 0 {
 		runtime.UnlockOSThread()

@@ -117,7 +117,7 @@ func TestResultsAndEpilogue(t *testing.T) {
 
 // births is how many children the stress tests make: 10,000 in all with the
 // joins of the same number that exec makes, unless told to be short.
-func births() int {
+func manyBirths() int {
 	if testing.Short() {
 		return 300
 	}
@@ -155,7 +155,7 @@ func TestBirthsUnderLoad(t *testing.T) {
 				made++
 				n := made
 				mu.Unlock()
-				if n > births() || t.Failed() {
+				if n > manyBirths() || t.Failed() {
 					return
 				}
 				if time.Now().After(end) {

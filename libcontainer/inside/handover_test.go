@@ -76,7 +76,7 @@ func TestJoinsUnderLoad(t *testing.T) {
 		workers.Add(1)
 		go func() {
 			defer workers.Done()
-			for made.Add(1) <= int64(births()/2) && !t.Failed() {
+			for made.Add(1) <= int64(manyBirths()/2) && !t.Failed() {
 				if err := joinOnce(host); err != nil {
 					t.Error(err)
 				}

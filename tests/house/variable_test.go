@@ -13,6 +13,7 @@ var mutable = map[string]string{
 	"main.version":    "set by the linker",
 	"main.commit":     "set by the linker",
 	"entry.memory":    "before the runtime there is no other",
+	"inside.births":   "the memory that it guards is that of the process",
 	"nofile.init":     "has to come before package syscall raises the limit",
 	"nofile.original": "written by that init alone",
 	"seal.sealed":     "what Ensure found out, before anything else runs",
