@@ -61,10 +61,16 @@ func bind() {
 	}
 }
 
-// Unbind gives a process or thread the processors that mocker was given. 0 is
-// this thread.
+// Unbind gives a process or thread, this one with 0, the processors that mocker
+// was given; unless it has others than mocker's one already. (Until Linux 6.2
+// what enters a cgroup has those of its cpuset, whatever it had.)
 func Unbind(pid int) error {
+	var now cpuSet
 	if !memory.processors.bound {
+		return nil
+	}
+	_, _, errno := unix.RawSyscall(unix.SYS_SCHED_GETAFFINITY, uintptr(pid), unsafe.Sizeof(now), uintptr(unsafe.Pointer(&now)))
+	if errno == 0 && now != memory.processors.one {
 		return nil
 	}
 	if err := setAffinity(pid, &memory.processors.given); err != nil && !errors.Is(err, unix.EINVAL) { // it is in a cpuset with others

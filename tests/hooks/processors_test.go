@@ -20,6 +20,7 @@ func TestProcessors(t *testing.T) {
 		t.Skip("needs two processors")
 	}
 	whole := processors(t)
+	onHost := regexp.MustCompile("^(prestart|createRuntime|poststart|poststop)")
 	check := func(t *testing.T, want string) {
 		b := newBox(t, everyKind(`echo "$1 $(grep Cpus_allowed: /proc/self/status)" >>$OUT/log`), func(b *box, s *specs.Spec) {
 			s.Process.Args = []string{"sh", "-c", "echo program $(grep Cpus_allowed: /proc/self/status) >>" + b.out + "/log; exec sleep 1000"}
@@ -37,7 +38,9 @@ func TestProcessors(t *testing.T) {
 			}
 		}
 		for _, line := range lines {
-			if got := allowed(t, line); got != want {
+			// Until Linux 6.2 what enters a cgroup has those of its cpuset.
+			got := allowed(t, line)
+			if got != want && (onHost.MatchString(line) || got != whole) {
 				t.Errorf("%s: want %s", line, want)
 			}
 		}
