@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/coreos/go-iptables/iptables"
 )
@@ -46,14 +49,19 @@ func makeRules(subnet netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	left := false
-	for i, r := range rulesOf(subnet) {
-		exists := false
-		if i == 0 || left {
-			if exists, err = ipt.Exists(r.table, r.chain, r.spec...); err != nil {
-				return ruleError("look for", r, err)
-			}
-			left = left || exists
+	rules := rulesOf(subnet)
+	first := rules[0]
+	exists, err := ipt.Exists(first.table, first.chain, first.spec...)
+	if err != nil {
+		return ruleError("look for", first, err)
+	}
+	if !exists && restore(rules, rule.adding) == nil {
+		return nil
+	}
+	// Some are left, or one cannot be had: one by one, so that it has a name.
+	for _, r := range rules {
+		if exists, err = ipt.Exists(r.table, r.chain, r.spec...); err != nil {
+			return ruleError("look for", r, err)
 		}
 		switch {
 		case exists:
@@ -71,13 +79,16 @@ func makeRules(subnet netip.Prefix) error {
 
 // removeRules removes the rules of a subnet, if they are there.
 func removeRules(subnet netip.Prefix) error {
-	ipt, err := openIPTables()
+	rules := rulesOf(subnet)
+	slices.Reverse(rules)
+	if restore(rules, rule.removing) == nil {
+		return nil
+	}
+	ipt, err := openIPTables() // some are gone, or one cannot be removed
 	if err != nil {
 		return err
 	}
-	rules := rulesOf(subnet)
-	for i := len(rules) - 1; i >= 0; i-- {
-		r := rules[i]
+	for _, r := range rules {
 		err := ipt.Delete(r.table, r.chain, r.spec...)
 		if ierr := (*iptables.Error)(nil); errors.As(err, &ierr) && ierr.IsNotExist() {
 			continue
@@ -87,6 +98,38 @@ func removeRules(subnet netip.Prefix) error {
 		}
 	}
 	return nil
+}
+
+func (r rule) adding() string {
+	if r.first {
+		return "-I " + r.chain + " 1"
+	}
+	return "-A " + r.chain
+}
+
+func (r rule) removing() string { return "-D " + r.chain }
+
+// restore does the same to all rules in one program, those of one table at
+// once (iptables-restore(8)): the kernel waits for a grace period for each
+// change of a table. It changes nothing, or part of it, if it fails.
+func restore(rules []rule, doing func(rule) string) error {
+	path, err := findIPTables()
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	for i, r := range rules {
+		if i == 0 || r.table != rules[i-1].table {
+			fmt.Fprintf(&text, "*%s\n", r.table)
+		}
+		fmt.Fprintf(&text, "%s %s\n", doing(r), strings.Join(r.spec, " "))
+		if i == len(rules)-1 || r.table != rules[i+1].table {
+			text.WriteString("COMMIT\n")
+		}
+	}
+	cmd := exec.Command(path+"-restore", "--noflush", "--wait", strconv.Itoa(lockSeconds))
+	cmd.Stdin = strings.NewReader(text.String())
+	return cmd.Run()
 }
 
 func ruleError(doing string, r rule, err error) error {
