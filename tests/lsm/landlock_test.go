@@ -121,6 +121,32 @@ func TestLandlock(t *testing.T) {
 	}
 }
 
+// TestLandlockOfHooks: a startContainer hook, which runs in the container, keeps
+// to the rules; a prestart hook, which is the host's, does not.
+func TestLandlockOfHooks(t *testing.T) {
+	drive.MockersOwn(t, "it has no such annotation")
+	needLandlock(t)
+	const script = "cat >/dev/null; cat /secret/file >/tmp/$1 2>/dev/null || echo unread >/tmp/$1"
+	for rules, want := range map[string]string{"": "secret\n", "rx:/bin r:/etc rw:/tmp rw:/dev": "unread\n"} {
+		id, bundle := landlocked(t, rules, false, false)
+		root := filepath.Join(bundle, "rootfs")
+		drive.Edit(t, bundle, func(s *specs.Spec) {
+			s.Process.Args = []string{"/bin/busybox", "true"}
+			s.Hooks = &specs.Hooks{
+				StartContainer: []specs.Hook{{Path: "/bin/busybox", Args: []string{"sh", "-c", script, "sh", "start"}}},
+				CreateRuntime:  []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "cat >/dev/null; cat " + root + "/secret/file >" + root + "/tmp/create"}}},
+			}
+		})
+		drive.OK(t, "run", "--bundle", bundle, id)
+		for file, want := range map[string]string{"start": want, "create": "secret\n"} {
+			got, err := os.ReadFile(filepath.Join(root, "tmp", file))
+			if err != nil || string(got) != want {
+				t.Errorf("rules %q, hook of %s: got %q (%v), want %q", rules, file, got, err, want)
+			}
+		}
+	}
+}
+
 // TestLandlockRefused: a rule that cannot be kept, and a kernel that cannot
 // keep any, are errors, and features has the annotation.
 func TestLandlockRefused(t *testing.T) {
