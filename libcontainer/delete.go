@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
+	"github.com/mocker-runtime/mocker/libcontainer/ready"
 	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/rootfs"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
@@ -109,15 +110,12 @@ func (c *Container) kill(st *state.State) error {
 		return fmt.Errorf("kill process %d: %w", st.Init.PID, err)
 	}
 	release(st)
-	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
-	for end := time.Now().Add(patience); time.Now().Before(end); {
-		n, err := unix.Poll(fds, int(max(time.Until(end), 0).Milliseconds())+1)
-		if n == 1 {
-			return nil
-		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("wait for process %d: %w", st.Init.PID, err)
-		}
+	gone, err := ready.Until(pidfd, unix.POLLIN, time.Now().Add(patience))
+	if err != nil {
+		return fmt.Errorf("wait for process %d: %w", st.Init.PID, err)
+	}
+	if gone {
+		return nil
 	}
 	return fmt.Errorf("process %d still runs %v after SIGKILL", st.Init.PID, patience)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
+	"github.com/mocker-runtime/mocker/libcontainer/ready"
 	"github.com/mocker-runtime/mocker/libcontainer/resctrl"
 	"github.com/mocker-runtime/mocker/libcontainer/seal"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
@@ -155,6 +156,5 @@ func findProgram(in *inside.Child, last *process.Last, debugf func(string, ...an
 // ended reports whether the process of a pidfd has ended, waiting for it at
 // most as long as given.
 func ended(pidfd int, wait time.Duration) bool {
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
-	return err == nil && n == 1
+	return ready.Within(pidfd, unix.POLLIN, wait)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/console"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/process"
+	"github.com/mocker-runtime/mocker/libcontainer/ready"
 	"github.com/mocker-runtime/mocker/libcontainer/seccomp"
 	"github.com/mocker-runtime/mocker/libcontainer/state"
 )
@@ -198,11 +199,6 @@ func hear(started *os.File, st *state.State) ([]byte, error) {
 // readable waits until a FIFO has something to read or has been closed at its
 // other end, and reports whether that was so before a time.
 func readable(fifo *os.File, end time.Time) bool {
-	fds := []unix.PollFd{{Fd: int32(fifo.Fd()), Events: unix.POLLIN}}
-	for {
-		n, err := unix.Poll(fds, max(0, int(time.Until(end).Milliseconds())))
-		if !errors.Is(err, unix.EINTR) {
-			return n == 1
-		}
-	}
+	is, _ := ready.Until(int(fifo.Fd()), unix.POLLIN, end)
+	return is
 }

@@ -11,6 +11,8 @@ import (
 
 	oci "github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/ready"
 )
 
 // Destroy removes the cgroup with the cgroups below it, and then /mocker
@@ -122,7 +124,7 @@ func wait(dir string, deadline time.Time, pause time.Duration) {
 		time.Sleep(pause)
 		return
 	}
-	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}, int(max(time.Until(deadline), 0).Milliseconds())+1)
+	_, _ = ready.Until(fd, unix.POLLPRI, deadline)
 }
 
 func stuck(dir string, cause error) error {

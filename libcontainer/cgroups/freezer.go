@@ -12,6 +12,8 @@ import (
 	oci "github.com/opencontainers/cgroups"
 	fs1 "github.com/opencontainers/cgroups/fs"
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/ready"
 )
 
 // settling is how long a freezer that is on its way is given to arrive. A
@@ -72,8 +74,7 @@ func freezeV2(dir string, deadline time.Time) error {
 		if strings.Contains(string(buf[:n]), "frozen 1") {
 			return nil
 		}
-		poll := []unix.PollFd{{Fd: int32(events.Fd()), Events: unix.POLLPRI}}
-		_, _ = unix.Poll(poll, int(max(time.Until(deadline), 0).Milliseconds())+1)
+		_, _ = ready.Until(int(events.Fd()), unix.POLLPRI, deadline)
 	}
 	_ = oci.WriteFile(dir, "cgroup.freeze", "0")
 	return fmt.Errorf("a process has not stopped within %v", patience)

@@ -14,6 +14,8 @@ import (
 
 	oci "github.com/opencontainers/cgroups"
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/ready"
 )
 
 // patience bounds the wait for processes that have been killed. It is long
@@ -167,8 +169,7 @@ func signal(fds map[int]int, sig unix.Signal) error {
 
 // exited tells a zombie, which some kernels list, from a process.
 func exited(pidfd int) bool {
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
-	return n == 1 && err == nil
+	return ready.Within(pidfd, unix.POLLIN, 0)
 }
 
 // kill catches those that fork at the same time: by cgroup.kill, since Linux
@@ -185,15 +186,12 @@ func (c *Cgroup) kill(round int) {
 // await waits for the end of killed processes.
 func await(fds map[int]int, deadline time.Time) error {
 	for _, pid := range slices.Sorted(maps.Keys(fds)) {
-		for !exited(fds[pid]) {
-			left := time.Until(deadline)
-			if left <= 0 {
-				return fmt.Errorf("kill process %d: it has not ended within %v", pid, patience)
-			}
-			poll := []unix.PollFd{{Fd: int32(fds[pid]), Events: unix.POLLIN}}
-			if _, err := unix.Poll(poll, int(left.Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
-				return fmt.Errorf("wait for the end of process %d: %w", pid, err)
-			}
+		gone, err := ready.Until(fds[pid], unix.POLLIN, deadline)
+		if err != nil {
+			return fmt.Errorf("wait for the end of process %d: %w", pid, err)
+		}
+		if !gone {
+			return fmt.Errorf("kill process %d: it has not ended within %v", pid, patience)
 		}
 	}
 	return nil

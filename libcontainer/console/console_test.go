@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/ready"
 )
 
 // openPty returns both sides of a new pty.
@@ -67,7 +69,7 @@ func expect(t *testing.T, f *os.File, text string) {
 	var got []byte
 	buf := make([]byte, 4096)
 	for !strings.Contains(string(got), text) {
-		if !poll(int(f.Fd()), unix.POLLIN, 5*time.Second) {
+		if !ready.Within(int(f.Fd()), unix.POLLIN, 5*time.Second) {
 			t.Fatalf("waited for %q, got %q", text, got)
 		}
 		n, err := f.Read(buf)

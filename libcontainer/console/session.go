@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/ready"
 )
 
 // After Close the output is drained until the terminal hangs up; if
@@ -249,7 +251,7 @@ func (s *Session) output() {
 	}
 	end := time.Now().Add(drainLimit)
 	for time.Now().Before(end) {
-		if !poll(s.master, unix.POLLIN, drainSilence) || !s.pass(buf) {
+		if !ready.Within(s.master, unix.POLLIN, drainSilence) || !s.pass(buf) {
 			return
 		}
 	}
@@ -293,7 +295,7 @@ func (s *Session) write(fd int, data []byte) bool {
 // so small that a pipe which poll calls writable takes them (PIPE_BUF).
 func (s *Session) show(data []byte) bool {
 	for len(data) > 0 {
-		if !s.ready(s.stdout, unix.POLLOUT) && !poll(s.stdout, unix.POLLOUT, drainLimit) {
+		if !s.ready(s.stdout, unix.POLLOUT) && !ready.Within(s.stdout, unix.POLLOUT, drainLimit) {
 			return false
 		}
 		n, err := unix.Write(s.stdout, data[:min(len(data), 4096)])
@@ -316,17 +318,6 @@ func (s *Session) ready(fd int, events int16) bool {
 		}
 		if !errors.Is(err, unix.EINTR) {
 			return false
-		}
-	}
-}
-
-func poll(fd int, events int16, timeout time.Duration) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
-	end := time.Now().Add(timeout)
-	for {
-		n, err := unix.Poll(fds, int(max(time.Until(end), 0).Milliseconds()))
-		if !errors.Is(err, unix.EINTR) {
-			return err == nil && n > 0
 		}
 	}
 }

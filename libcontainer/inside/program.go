@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/ready"
 )
 
 // Result stands for the result of an earlier call of the same program.
@@ -269,17 +271,13 @@ func (in *Child) await() error {
 	}
 }
 
-// Ended reports whether the child, or the program it has become, has ended,
+// ended reports whether the child, or the program it has become, has ended,
 // waiting for it at most as long as given.
-func (in *Child) Ended(wait time.Duration) bool { return in.ended(wait) }
-
 func (in *Child) ended(wait time.Duration) bool {
 	if in.reaped {
 		return true
 	}
-	fds := []unix.PollFd{{Fd: int32(in.Pidfd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds, int(wait.Milliseconds()))
-	return err == nil && n == 1
+	return ready.Within(in.Pidfd, unix.POLLIN, wait)
 }
 
 // ending reaps the child and says how it ended.

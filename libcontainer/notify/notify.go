@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/ready"
 )
 
 // Socket is the name of the socket in its directory.
@@ -25,7 +27,7 @@ const Socket = "notify.sock"
 // it was told. One that does not know the word never does.
 const barrierTimeout = 30 * time.Second
 
-const ready = "READY=1"
+const readyWord = "READY=1"
 
 // Relay is a socket that a container writes to.
 type Relay struct {
@@ -86,7 +88,7 @@ func (r *Relay) Wait(pidfd, mainPID int) error {
 
 func saysReady(message string) bool {
 	for line := range strings.Lines(message) {
-		if strings.TrimSuffix(line, "\n") == ready {
+		if strings.TrimSuffix(line, "\n") == readyWord {
 			return true
 		}
 	}
@@ -104,7 +106,7 @@ func (r *Relay) tell(mainPID int) error {
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: r.host}); err != nil {
 		return fmt.Errorf("connect to NOTIFY_SOCKET %s: %w", r.host, err)
 	}
-	text := ready + "\nMAINPID=" + strconv.Itoa(mainPID) + "\n"
+	text := readyWord + "\nMAINPID=" + strconv.Itoa(mainPID) + "\n"
 	if _, err := unix.Write(fd, []byte(text)); err != nil {
 		return fmt.Errorf("write to NOTIFY_SOCKET %s: %w", r.host, err)
 	}
@@ -127,11 +129,6 @@ func barrier(fd int) error {
 	if err != nil {
 		return err
 	}
-	for end := time.Now().Add(barrierTimeout); time.Now().Before(end); {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(ends[0])}}, int(max(time.Until(end), 0).Milliseconds())+1)
-		if n == 1 || err != nil && !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-	return nil
+	_, err = ready.Until(ends[0], 0, time.Now().Add(barrierTimeout))
+	return err
 }

@@ -19,7 +19,7 @@ var mayImport = map[string][]string{
 	"hooks/network":         {"hooks"},
 	"libcontainer":          {"libcontainer/*", "hooks"},
 	"libcontainer/config":   {},
-	"libcontainer/inside":   {"libcontainer/config", "libcontainer/trace"},
+	"libcontainer/inside":   {"libcontainer/config", "libcontainer/ready", "libcontainer/trace"},
 	"libcontainer/trace":    {},
 	"libcontainer/lazyjson": {},
 	"libcontainer/nofile":   {}, // runs before main and knows of nothing
@@ -28,9 +28,11 @@ var mayImport = map[string][]string{
 	"libcontainer/seal":     {"libcontainer/entry"},
 	"libcontainer/seccomp":  {"libcontainer/config"},
 	"libcontainer/state":    {"libcontainer/config", "libcontainer/lazyjson"},
-	"libcontainer/cgroups":  {"libcontainer/config", "libcontainer/devcg"},
+	"libcontainer/cgroups":  {"libcontainer/config", "libcontainer/devcg", "libcontainer/ready"},
 	"libcontainer/devcg":    {},
-	"libcontainer/console":  {"libcontainer/config", "libcontainer/inside"},
+	"libcontainer/console":  {"libcontainer/config", "libcontainer/inside", "libcontainer/ready"},
+	"libcontainer/notify":   {"libcontainer/ready"},
+	"libcontainer/ready":    {},
 	"libcontainer/rootfs":   {"libcontainer/config", "libcontainer/inside", "libcontainer/trace"},
 	"libcontainer/*":        {"libcontainer/config", "libcontainer/inside"},
 	"tests/*":               {"tests/*", "specconv"}, // black box: they need mocker's binary, and specs to change
