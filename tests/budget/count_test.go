@@ -218,10 +218,8 @@ func binarySize(t *testing.T) int {
 	defer f.Close()
 	if f.Section(".symtab") != nil {
 		path = filepath.Join(t.TempDir(), "mocker")
-		build := exec.Command("go", "build", "-trimpath", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", path, "github.com/mocker-runtime/mocker")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("build mocker: %v: %s", err, out)
+		if err := drive.Build(path); err != nil {
+			t.Fatal(err)
 		}
 	}
 	info, err := os.Stat(path)

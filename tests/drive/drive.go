@@ -80,13 +80,24 @@ func buildOnce(cmd *exec.Cmd) error {
 		return err
 	}
 	bin := filepath.Join(dir, "mocker")
-	build := exec.Command("go", "build", "-tags", "urfave_cli_no_docs", "-o", bin, "github.com/mocker-runtime/mocker")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
+	if err := Build(bin); err != nil {
 		os.RemoveAll(dir)
-		return fmt.Errorf("build mocker: %w\n%s", err, out)
+		return err
 	}
 	cmd.Env = append(cmd.Env, "MOCKER="+bin, "MOCKER_BUILT="+dir)
+	return nil
+}
+
+// Build makes mocker as it ships: the Makefile knows how.
+func Build(path string) error {
+	mod, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return fmt.Errorf("go env GOMOD: %w", err)
+	}
+	root := filepath.Dir(strings.TrimSpace(string(mod)))
+	if out, err := exec.Command("make", "--no-print-directory", "-C", root, "build", "BINARY="+path).CombinedOutput(); err != nil {
+		return fmt.Errorf("make build: %w\n%s", err, out)
+	}
 	return nil
 }
 
