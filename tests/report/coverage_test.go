@@ -57,6 +57,7 @@ func TestCoverage(t *testing.T) {
 		{"red", gone, []string{saying("TestA/x", "pass", "shows: process.args"), full[1], saying("TestA/y", "fail", "shows: process.cwd")}},
 		{"red elsewhere", gone, []string{full[0], full[1], "# race\n", saying("TestA/x", "fail", ""), saying("TestF", "pass", "shows: process.args")}},
 		{"less", "FAIL v1: linux.intelRdt.closID was", full[:1]},
+		{"other packages alone", "", []string{strings.ReplaceAll(full[0], "tests/p", "tests/q")}},
 	} {
 		var out strings.Builder
 		ok, err := checkCoverage(&out, document, []string{results(test.results...)})
