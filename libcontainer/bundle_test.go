@@ -11,23 +11,19 @@ import (
 func TestBundleDirBesideTidy(t *testing.T) {
 	top := filepath.Join(t.TempDir(), "mocker")
 	bundles := filepath.Join(top, "bundles")
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
+	for range 500 {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 20 { // each can make two tries fail, of a hundred
 				_ = os.Remove(bundles)
 				_ = os.Remove(top)
 			}
-		}
-	}()
-	defer func() { close(stop); <-stopped }()
-	for range 2000 {
+		}()
 		dir := filepath.Join(bundles, "one")
-		if err := makeBundleDir(bundles, dir); err != nil {
+		err := makeBundleDir(bundles, dir)
+		<-done
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Remove(dir); err != nil {
