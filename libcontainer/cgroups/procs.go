@@ -100,8 +100,8 @@ func gone(err error) error {
 func (c *Cgroup) KillAll(sig unix.Signal) error {
 	deadline := time.Now().Add(patience)
 	for round := 0; ; round++ {
-		fds, err := c.pidfds()
-		if err != nil || len(fds) == 0 {
+		fds, arrived, err := c.pidfds()
+		if err != nil || len(fds) == 0 && (!arrived || sig != unix.SIGKILL) {
 			return err
 		}
 		if sig == unix.SIGKILL {
@@ -128,16 +128,18 @@ func (c *Cgroup) KillAll(sig unix.Signal) error {
 
 // pidfds opens a pidfd for every process that lives in the cgroup. A pid
 // that is still listed after its pidfd was opened belonged to the same
-// process all the time, or to another one of this cgroup.
-func (c *Cgroup) pidfds() (map[int]int, error) {
+// process all the time, or to another one of this cgroup. arrived says that
+// there are others by now: one that forks and ends between the two looks has
+// left somebody behind.
+func (c *Cgroup) pidfds() (fds map[int]int, arrived bool, err error) {
 	pids, err := c.Procs()
 	if err != nil || len(pids) == 0 {
-		return nil, err
+		return nil, false, err
 	}
 	if slices.Contains(pids, os.Getpid()) {
-		return nil, fmt.Errorf("signal processes of cgroup %s: mocker itself is in it", c.dirs()[0])
+		return nil, false, fmt.Errorf("signal processes of cgroup %s: mocker itself is in it", c.dirs()[0])
 	}
-	fds := make(map[int]int)
+	fds = make(map[int]int)
 	for _, pid := range pids {
 		fd, e := unix.PidfdOpen(pid, 0)
 		if e == nil {
@@ -148,13 +150,14 @@ func (c *Cgroup) pidfds() (map[int]int, error) {
 	}
 	again, e := c.Procs()
 	err = errors.Join(err, e)
+	arrived = slices.ContainsFunc(again, func(pid int) bool { return !slices.Contains(pids, pid) })
 	for pid, fd := range fds {
 		if err != nil || !slices.Contains(again, pid) || exited(fd) {
 			_ = unix.Close(fd)
 			delete(fds, pid)
 		}
 	}
-	return fds, err
+	return fds, arrived, err
 }
 
 func signal(fds map[int]int, sig unix.Signal) error {
