@@ -42,18 +42,24 @@ func NeedV1(t testing.TB) {
 // machine, looked at as if it were alone.
 func NeedLimits(t testing.TB, controllers ...string) {
 	t.Helper()
+	for _, controller := range controllers {
+		if !HasLimits(t, controller) {
+			t.Skipf("needs the %s controller: the machine's cgroup v2 tree has none", controller)
+		}
+	}
+}
+
+// HasLimits reports whether there is a controller: see NeedLimits.
+func HasLimits(t testing.TB, controller string) bool {
+	t.Helper()
 	if !V2(t) {
-		return
+		return true
 	}
 	data, err := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, controller := range controllers {
-		if !slices.Contains(strings.Fields(string(data)), controller) {
-			t.Skipf("needs the %s controller: the machine's cgroup v2 tree has none", controller)
-		}
-	}
+	return slices.Contains(strings.Fields(string(data)), controller)
 }
 
 // V2 reports whether a cgroup v2 tree is all there is in /sys/fs/cgroup.

@@ -220,6 +220,9 @@ func TestDeleteLeavesTheRest(t *testing.T) {
 // trees are the mounted cgroup hierarchies.
 func trees(t *testing.T) []string {
 	t.Helper()
+	if drive.V2(t) {
+		return []string{"/sys/fs/cgroup"} // whatever it hides
+	}
 	var list []string
 	for line := range strings.Lines(file(t, "/proc/self/mountinfo")) {
 		left, right, _ := strings.Cut(line, " - ")
