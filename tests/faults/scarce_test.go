@@ -62,7 +62,9 @@ func scarce(t *testing.T, bundle string, before machine, orGo bool, wrap ...stri
 		if verb[0] == "exec" && !strings.Contains(drive.OK(t, "state", id), `"running"`) {
 			t.Errorf("%q: exec has harmed the container", wrap)
 		}
+		stop := reapWhile(t) // an exec that the Go runtime has ended leaves its program
 		before.cleaned(t)
+		stop()
 		if t.Failed() {
 			t.FailNow()
 		}
