@@ -16,7 +16,7 @@ const (
 
 	dontFork, doFork = 10, 11 // MADV_*
 
-	userSpace = 1 << 47 // and more where mmap is not asked for it
+	userSpace = 1 << 48 // without what only who asks for it gets (arm64 has this much)
 )
 
 // fork makes the child: the parent gets its pid, the child never returns.
