@@ -9,31 +9,9 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
-
-// needLandlock skips a test where the kernel has no Landlock, or has it
-// switched off.
-func needLandlock(t *testing.T) {
-	t.Helper()
-	drive.NeedRoot(t)
-	data, err := os.ReadFile("/sys/kernel/security/lsm")
-	if err != nil {
-		dir := t.TempDir()
-		if err := unix.Mount("securityfs", dir, "securityfs", 0, ""); err != nil {
-			t.Skipf("needs securityfs, to ask for Landlock: %v", err)
-		}
-		defer func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }()
-		if data, err = os.ReadFile(filepath.Join(dir, "lsm")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !strings.Contains(string(data), "landlock") {
-		t.Skipf("needs Landlock: this kernel was booted with %s", data)
-	}
-}
 
 // locked is a script that tries what the rules are about.
 const locked = `
@@ -86,7 +64,7 @@ var landlocks int
 // those of exec, whose capabilities do not help; without rules all of it works.
 func TestLandlock(t *testing.T) {
 	drive.MockersOwn(t, "it has no such annotation")
-	needLandlock(t)
+	drive.NeedLandlock(t)
 	const all, some = "read secret written written made executed mounted", "read unread written unwritten unmade unexecuted unmounted"
 	for _, c := range []struct {
 		name, rules        string
@@ -125,7 +103,7 @@ func TestLandlock(t *testing.T) {
 // to the rules; a prestart hook, which is the host's, does not.
 func TestLandlockOfHooks(t *testing.T) {
 	drive.MockersOwn(t, "it has no such annotation")
-	needLandlock(t)
+	drive.NeedLandlock(t)
 	const script = "cat >/dev/null; cat /secret/file >/tmp/$1 2>/dev/null || echo unread >/tmp/$1"
 	for rules, want := range map[string]string{"": "secret\n", "rx:/bin r:/etc rw:/tmp rw:/dev": "unread\n"} {
 		id, bundle := landlocked(t, rules, false, false)
@@ -151,7 +129,7 @@ func TestLandlockOfHooks(t *testing.T) {
 // keep any, are errors, and features has the annotation.
 func TestLandlockRefused(t *testing.T) {
 	drive.MockersOwn(t, "it has no such annotation")
-	needLandlock(t)
+	drive.NeedLandlock(t)
 	for rules, want := range map[string]string{
 		"rx:/bin r:/nowhere": "mocker: annotations.mocker.landlock: open /nowhere: no such file or directory\n",
 		"rx":                 `mocker: config.json: annotations.mocker.landlock: "rx": want RIGHTS:PATH, with some of r, w and x for RIGHTS` + "\n",

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
 	"github.com/mocker-runtime/mocker/tests/drive"
 )
@@ -15,9 +14,7 @@ import (
 // what joins it, with a range of ids and with one.
 func TestLandlock(t *testing.T) {
 	drive.MockersOwn(t, "it has no such annotation")
-	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION); errno != 0 {
-		t.Skipf("needs Landlock: %v", errno)
-	}
+	drive.NeedLandlock(t)
 	const script = `cat /etc/passwd >/dev/null 2>&1 && echo read || echo unread
 		echo x 2>/dev/null >/tmp/new && echo written || echo unwritten
 		mkdir /etc/new 2>/dev/null && echo made || echo unmade`
