@@ -21,14 +21,11 @@ import (
 //
 // This is done before the runtime is, so that its threads come along.
 
-// cpuSet is a set of processors, one bit each.
-type cpuSet [16]uint64
-
 type processors struct {
-	given      cpuSet // to mocker
-	everybodys cpuSet // of process 1
-	one        cpuSet // that mocker stays on
-	number     uint32 // of it
+	given      unix.CPUSet // to mocker
+	everybodys unix.CPUSet // of process 1
+	one        unix.CPUSet // that mocker stays on
+	number     uint32      // of it
 	bound      bool
 }
 
@@ -38,7 +35,7 @@ type processors struct {
 //go:norace
 //go:nocheckptr
 func bind() {
-	const size = unsafe.Sizeof(cpuSet{})
+	const size = unsafe.Sizeof(unix.CPUSet{})
 	p := &memory.processors
 	if call(syscall.SYS_SCHED_GETAFFINITY, args{0, size, uintptr(unsafe.Pointer(&p.given))}) <= 0 ||
 		call(unix.SYS_GETCPU, args{uintptr(unsafe.Pointer(&p.number))}) != 0 {
@@ -65,15 +62,14 @@ func bind() {
 // was given; unless it has others than mocker's one already. (Until Linux 6.2
 // what enters a cgroup has those of its cpuset, whatever it had.)
 func Unbind(pid int) error {
-	var now cpuSet
+	var now unix.CPUSet
 	if !memory.processors.bound {
 		return nil
 	}
-	_, _, errno := unix.RawSyscall(unix.SYS_SCHED_GETAFFINITY, uintptr(pid), unsafe.Sizeof(now), uintptr(unsafe.Pointer(&now)))
-	if errno == 0 && now != memory.processors.one {
+	if err := unix.SchedGetaffinity(pid, &now); err == nil && now != memory.processors.one {
 		return nil
 	}
-	if err := setAffinity(pid, &memory.processors.given); err != nil && !errors.Is(err, unix.EINVAL) { // it is in a cpuset with others
+	if err := unix.SchedSetaffinity(pid, &memory.processors.given); err != nil && !errors.Is(err, unix.EINVAL) { // it is in a cpuset with others
 		return fmt.Errorf("sched_setaffinity: %w", err)
 	}
 	return nil
@@ -89,7 +85,7 @@ func Unbound(f func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if Unbind(0) == nil {
-		defer func() { _ = setAffinity(0, &memory.processors.one) }()
+		defer func() { _ = unix.SchedSetaffinity(0, &memory.processors.one) }()
 	}
 	f()
 }
@@ -106,12 +102,4 @@ func UnbindAll() {
 			_ = Unbind(tid)
 		}
 	}
-}
-
-func setAffinity(pid int, set *cpuSet) error {
-	_, _, errno := unix.RawSyscall(unix.SYS_SCHED_SETAFFINITY, uintptr(pid), unsafe.Sizeof(*set), uintptr(unsafe.Pointer(set)))
-	if errno != 0 {
-		return errno
-	}
-	return nil
 }
