@@ -115,6 +115,10 @@ func (e *env) parsed(flags []cli.Flag) []cli.Flag {
 	}
 	list := make([]cli.Flag, len(flags))
 	for i, flag := range flags {
+		if flag == cli.HelpFlag { // cli would add it otherwise
+			list[i] = flag
+			continue
+		}
 		switch f := flag.(type) {
 		case *cli.StringSliceFlag:
 			list[i] = parsedSlice{f, f.Names()}
@@ -122,9 +126,6 @@ func (e *env) parsed(flags []cli.Flag) []cli.Flag {
 			list[i] = parsedSlice{f.StringSliceFlag, f.Names()}
 		default:
 			list[i] = parsedFlag{f, f.Names()}
-		}
-		if flag == cli.HelpFlag { // cli would add it otherwise
-			list[i] = flag
 		}
 	}
 	return list

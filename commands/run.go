@@ -167,7 +167,6 @@ func (e *env) follow(p process, signals chan os.Signal) (status int, err error) 
 	if err := p.Start(); err != nil {
 		return 0, err
 	}
-	libcontainer.Rest()
 	done := make(chan struct{})
 	defer close(done)
 	go e.forward(p, signals, done)
@@ -182,6 +181,7 @@ func (e *env) forward(p process, signals chan os.Signal, done <-chan struct{}) {
 		case <-done:
 			return
 		case <-settled:
+			libcontainer.Rest()
 			catchOthers(signals)
 		case sig := <-signals:
 			number, ok := sig.(syscall.Signal)
@@ -207,7 +207,7 @@ func (e *env) catchSignals() chan os.Signal {
 }
 
 // settling is how long a program has to run until all signals are passed on to
-// it. Many have ended before.
+// it, and mocker is at rest. Many have ended before.
 const settling = 10 * time.Millisecond
 
 // catchOthers catches the rest, once the container's program runs.
