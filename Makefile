@@ -45,6 +45,14 @@ help: ## list what can be made
 build: ## build ./mocker, one static binary
 	go build -trimpath $(TAGS) -ldflags '$(LDFLAGS)' -o $(BINARY) .
 
+# For tests. Linked statically: a process inside a container has none of
+# mocker's memory but the code, so no C library that would be loaded into it.
+# Without -trimpath, as the tests are built, to share with them what is compiled.
+.PHONY: build-race
+build-race: BINARY := dist/mocker-race
+build-race: ## build dist/mocker-race, with the race detector; docs/birth.md tells how to run it
+	CGO_ENABLED=1 go build -race $(TAGS) -ldflags '-linkmode external -extldflags "-static -Wl,--no-warnings"' -o $(BINARY) .
+
 .PHONY: bundles
 bundles: build ## make the root file systems of the bundles in bundles/
 	@scripts/need.sh $(NEED_DEMO)

@@ -35,7 +35,7 @@ type Session struct {
 	quit  chan struct{}
 	wg    sync.WaitGroup
 
-	mu   sync.Mutex // between the end of the master and its size
+	mu   sync.Mutex // between the end of the master, or of stdout, and the size
 	hung bool       // stdin was a terminal that has gone
 }
 
@@ -267,8 +267,10 @@ func (s *Session) pass(buf []byte) bool {
 		return false
 	}
 	if s.stdout >= 0 && !s.show(buf[:n]) {
+		s.mu.Lock()
 		_ = unix.Close(s.stdout)
 		s.stdout = -1
+		s.mu.Unlock()
 	}
 	return true
 }

@@ -89,16 +89,50 @@ func buildOnce(cmd *exec.Cmd) error {
 }
 
 // Build makes mocker as it ships: the Makefile knows how.
-func Build(path string) error {
+func Build(path string) error { return makeBinary("build", path) }
+
+func makeBinary(target, path string) error {
 	mod, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		return fmt.Errorf("go env GOMOD: %w", err)
 	}
 	root := filepath.Dir(strings.TrimSpace(string(mod)))
-	if out, err := exec.Command("make", "--no-print-directory", "-C", root, "build", "BINARY="+path).CombinedOutput(); err != nil {
-		return fmt.Errorf("make build: %w\n%s", err, out)
+	if out, err := exec.Command("make", "--no-print-directory", "-C", root, target, "BINARY="+path).CombinedOutput(); err != nil {
+		return fmt.Errorf("make %s: %w\n%s", target, err, out)
 	}
 	return nil
+}
+
+// UnderRaceDetector makes the mocker under test one that was built with Go's
+// race detector. What that reports fails the test at its end.
+func UnderRaceDetector(t testing.TB) {
+	t.Helper()
+	MockersOwn(t, "what is built is mocker")
+	NeedRoot(t)
+	for _, name := range []string{"go", "gcc"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("needs %s, which is not on this machine, to build mocker with the race detector", name)
+		}
+	}
+	binary, reports := filepath.Join(t.TempDir(), "mocker"), t.TempDir()
+	if err := makeBinary("build-race", binary); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MOCKER", binary)
+	// docs/birth.md tells why there must be no restartable sequences.
+	t.Setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0")
+	// What is seen is written at once, so there is nothing to wait for at the end.
+	t.Setenv("GORACE", "halt_on_error=0 exitcode=66 atexit_sleep_ms=0 log_path="+filepath.Join(reports, "report"))
+	t.Cleanup(func() {
+		files, err := os.ReadDir(reports)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, f := range files {
+			text, err := os.ReadFile(filepath.Join(reports, f.Name()))
+			t.Errorf("the race detector reports: %s (%v)", text, err)
+		}
+	})
 }
 
 // settle makes the new namespaces usable: nothing propagates back, /run is
