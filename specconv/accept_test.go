@@ -295,11 +295,12 @@ func TestDefaultDeviceRules(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", resources, got, want)
 		}
 	}
-	cfg := convertWith(t, "linux.resources.devices", `[{"allow":false,"access":"mwr"},{"allow":true,"type":"c","major":7,"minor":-1,"access":"m"}]`)
-	first := []devices.Rule{*cfg.Cgroup.Resources.Devices[0], *cfg.Cgroup.Resources.Devices[1]}
+	cfg := convertWith(t, "linux.resources.devices", `[{"allow":false,"access":"mwr"},{"allow":true,"type":"c","major":7,"minor":-1,"access":"m"},{"allow":true,"type":"b","major":4095,"minor":1048575,"access":"r"}]`)
+	first := []devices.Rule{*cfg.Cgroup.Resources.Devices[0], *cfg.Cgroup.Resources.Devices[1], *cfg.Cgroup.Resources.Devices[2]}
 	if want := []devices.Rule{
 		{Type: 'a', Major: -1, Minor: -1, Permissions: "rwm"},
 		{Type: 'c', Major: 7, Minor: -1, Permissions: "m", Allow: true},
+		{Type: 'b', Major: 4095, Minor: 1048575, Permissions: "r", Allow: true},
 	}; !slices.Equal(first, want) {
 		t.Errorf("got %+v, want %+v", first, want)
 	}

@@ -59,11 +59,8 @@ func ioWeight(at string, given *uint16) (uint16, error) {
 }
 
 func checkBlockDevice(at string, d specs.LinuxBlockIODevice) error {
-	if d.Major < 0 || d.Major > 1<<32-1 {
-		return refuse(at+".major", d.Major, "not a device number")
+	if err := checkMajor(at, d.Major); err != nil {
+		return err
 	}
-	if d.Minor < 0 || d.Minor > 1<<32-1 {
-		return refuse(at+".minor", d.Minor, "not a device number")
-	}
-	return nil
+	return checkMinor(at, d.Minor)
 }

@@ -81,13 +81,8 @@ func convertDevice(at string, given *specs.LinuxDevice) (config.Device, error) {
 		bad.add(refuse(at+".type", given.Type, "not one of c, u, b, p"))
 	}
 	if given.Type != "p" {
-		// makedev(3) in the kernel: 12 bits and 20, more would be cut off.
-		if given.Major < 0 || given.Major >= 1<<12 {
-			bad.add(refuse(at+".major", given.Major, "not between 0 and 4095"))
-		}
-		if given.Minor < 0 || given.Minor >= 1<<20 {
-			bad.add(refuse(at+".minor", given.Minor, "not between 0 and 1048575"))
-		}
+		bad.add(checkMajor(at, given.Major))
+		bad.add(checkMinor(at, given.Minor))
 		d.Major, d.Minor = uint32(given.Major), uint32(given.Minor)
 	}
 	d.UID, err = ownerID(at+".uid", given.UID)
@@ -95,6 +90,24 @@ func convertDevice(at string, given *specs.LinuxDevice) (config.Device, error) {
 	d.GID, err = ownerID(at+".gid", given.GID)
 	bad.add(err)
 	return d, bad.err()
+}
+
+// A device number has 12 bits and 20 (MKDEV in the kernel). More would be cut
+// off and mean another device, or in a rule of the device cgroup no device at
+// all; the last of 32 bits would mean every one.
+const (
+	lastMajor = 1<<12 - 1
+	lastMinor = 1<<20 - 1
+)
+
+func checkMajor(at string, n int64) error { return checkNumber(at+".major", n, lastMajor) }
+func checkMinor(at string, n int64) error { return checkNumber(at+".minor", n, lastMinor) }
+
+func checkNumber(at string, n, last int64) error {
+	if n < 0 || n > last {
+		return refuse(at, n, "not between 0 and %d", last)
+	}
+	return nil
 }
 
 // ownerID is a user or group id, 0 where none is given.
@@ -176,15 +189,14 @@ func deviceRule(at string, given *specs.LinuxDeviceCgroup) (*devices.Rule, error
 	}
 	for _, n := range []struct {
 		name  string
+		check func(string, int64) error
 		given *int64
 		to    *int64
-	}{{".major", given.Major, &rule.Major}, {".minor", given.Minor, &rule.Minor}} {
+	}{{".major", checkMajor, given.Major, &rule.Major}, {".minor", checkMinor, given.Minor, &rule.Minor}} {
 		if n.given == nil || *n.given == devices.Wildcard {
 			continue
 		}
-		if *n.given < 0 || *n.given > 1<<32-1 {
-			bad.add(refuse(at+n.name, *n.given, "not a device number"))
-		}
+		bad.add(n.check(at, *n.given))
 		// The device cgroup takes "a" for everything, whatever follows it.
 		if rule.Type == devices.WildcardDevice {
 			bad.add(refuse(at+n.name, *n.given, `type "a" means every device: give "b" or "c"`))
