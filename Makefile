@@ -141,6 +141,13 @@ fuzz: ## run each fuzzer for FUZZ_TIME (60s)
 		done; \
 	done; exit $$status
 
+CORPUS_TIME ?= 60s
+FUZZERS ?= .
+
+.PHONY: corpus
+corpus: ## run each fuzzer for CORPUS_TIME (60s), and keep the best of what it finds in testdata/fuzz
+	@TAGS=$(TAGS) CORPUS_TIME=$(CORPUS_TIME) FUZZERS='$(FUZZERS)' scripts/corpus.sh
+
 # The published escapes tried on mocker and on Debian's runc and crun, the
 # latter with cgroup v1 alone, as it does not know hybrid machines. On the other
 # two the tests fail where they have to: the table says it. They get a
