@@ -88,14 +88,16 @@ func buildOnce(cmd *exec.Cmd) error {
 	return nil
 }
 
-// Build makes mocker as it ships: the Makefile knows how.
-func Build(path string) error {
+// Build makes mocker as it ships: the Makefile knows how. With more, words of
+// make's such as MORE_TAGS=killpoints, it is another one.
+func Build(path string, more ...string) error {
 	mod, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		return fmt.Errorf("go env GOMOD: %w", err)
 	}
 	root := filepath.Dir(strings.TrimSpace(string(mod)))
-	if out, err := exec.Command("make", "--no-print-directory", "-C", root, "build", "BINARY="+path).CombinedOutput(); err != nil {
+	args := append([]string{"--no-print-directory", "-C", root, "build", "BINARY=" + path}, more...)
+	if out, err := exec.Command("make", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("make build: %w\n%s", err, out)
 	}
 	return nil
