@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -236,7 +237,13 @@ func OK(t testing.TB, args ...string) string {
 // Exec runs any program, for a minute at most.
 func Exec(t testing.TB, path string, args ...string) Result {
 	t.Helper()
-	return Start(t, path, args...).Wait()
+	c := Start(t, path, args...)
+	r := c.Wait()
+	// A test may do this ten thousand times.
+	for _, w := range []io.Writer{c.Stdout, c.Stderr} {
+		w.(*os.File).Close()
+	}
+	return r
 }
 
 // Cmd is a program that was started.
