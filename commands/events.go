@@ -51,5 +51,6 @@ func (e *env) events(c *cli.Context) error {
 		}
 		return out.Encode(event)
 	}
+	libcontainer.Rest()
 	return container.Events(interval, func(event libcontainer.Event) error { return out.Encode(event) })
 }

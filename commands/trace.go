@@ -32,6 +32,7 @@ func (e *env) openTrace(c *cli.Context) error {
 	case path == "" && c.IsSet("trace-format"):
 		return errors.New("--trace-format: there is no trace without --trace")
 	case path == "":
+		e.begin()
 		return nil
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
@@ -43,14 +44,18 @@ func (e *env) openTrace(c *cli.Context) error {
 		return fmt.Errorf("--trace %s: %w", path, err)
 	}
 	e.trace = tracing{rec: trace.New(e.started), file: file, format: format}
-	e.trace.whole = e.trace.rec.Whole("mocker " + e.globals.Verb)
+	e.begin()
 	return nil
 }
+
+// begin notes the beginning of the command.
+func (e *env) begin() { e.trace.whole = e.trace.rec.Whole("mocker " + e.globals.Verb) }
 
 // write writes the trace of a command that has come to its end. What the
 // command did is done, so that it cannot be written is a warning.
 func (t *tracing) write(err error, warn func(error)) {
 	if t.rec == nil {
+		t.whole.End(nil)
 		return
 	}
 	var status exitStatus

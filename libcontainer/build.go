@@ -15,6 +15,7 @@ import (
 	"github.com/mocker-runtime/mocker/libcontainer/cgroups"
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/console"
+	"github.com/mocker-runtime/mocker/libcontainer/entry"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
 	"github.com/mocker-runtime/mocker/libcontainer/namespaces"
 	"github.com/mocker-runtime/mocker/libcontainer/nofile"
@@ -92,7 +93,9 @@ func bear(namespaces uintptr, cg *cgroups.Cgroup, rec *trace.Recorder) (*inside.
 		defer dir.Close()
 		b.CgroupFD = int(dir.Fd())
 	}
-	return inside.New(b)
+	var in *inside.Child
+	entry.Prompt(func() { in, err = inside.New(b) })
+	return in, err
 }
 
 // attach lets the child enter its cgroup in the hierarchies that it could not

@@ -135,7 +135,7 @@ func Create(cfg *config.Config, opts CreateOptions) (*Container, error) {
 	if opts.Trace != nil {
 		opts.Trace.Program(n.in.PID, n.last.Names())
 	}
-	if err := n.last.Post(); err != nil {
+	if err := opts.Trace.Step("let go", n.last.Post); err != nil {
 		return nil, n.undo(err)
 	}
 	n.in.Release()

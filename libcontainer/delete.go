@@ -25,7 +25,7 @@ const patience = 10 * time.Second
 // made, or with a state that cannot be read.
 func (c *Container) Delete(force bool) error {
 	if force {
-		c.stopHooks()
+		_ = c.Trace.Step("stop hooks", c.stopHooks)
 	}
 	if err := c.Trace.Step("lock", func() error { return c.dir.Lock(patience) }); err != nil {
 		if force && errors.Is(err, ErrNotExist) {
@@ -52,19 +52,22 @@ func (c *Container) Delete(force bool) error {
 
 // stopHooks ends the process of a container that is being created or whose
 // startContainer hooks may be running, so that the create or start fails,
-// undoes itself and gives the lock back. A hook may hang.
-func (c *Container) stopHooks() {
+// undoes itself and gives the lock back. A hook may hang. What fails is for the
+// trace alone: the delete comes to it again.
+func (c *Container) stopHooks() error {
 	st, err := c.dir.Load()
 	if err != nil {
-		return
+		return err
 	}
 	if status := c.status(st); status != Creating && (status != Created || len(st.Hooks.StartContainer) == 0) {
-		return
+		return nil
 	}
-	if pidfd, err := st.Init.Pidfd(); err == nil {
-		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
-		unix.Close(pidfd)
+	pidfd, err := st.Init.Pidfd()
+	if err != nil {
+		return err
 	}
+	defer unix.Close(pidfd)
+	return unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
 }
 
 // deleteUnread removes a container whose state cannot be read. Where there is

@@ -69,11 +69,8 @@ func (t hookTrace) run(ctx context.Context, list []config.Hook, st *specs.State)
 	return t.each(list, func(list []config.Hook) error { return hooks.Run(ctx, list, st) })
 }
 
-// each runs them all at once, or one at a time to note it.
+// each runs them one at a time.
 func (t hookTrace) each(list []config.Hook, run func([]config.Hook) error) error {
-	if t.rec == nil {
-		return run(list)
-	}
 	for i := range list {
 		span := t.rec.Begin(trace.Hook, t.kind+" "+list[i].Path)
 		err := run(list[i : i+1])

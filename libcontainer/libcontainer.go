@@ -113,8 +113,8 @@ func Tidy(root string) {
 // it again; what this process runs from may be a sealed copy of it.
 func Executable() (string, error) { return seal.Path() }
 
-// Rest is to be called when all that is left to do is to wait for a process: it
-// may take long, and what comes in between need not be quick.
+// Rest is to be called when all that is left to do is to wait: it may take
+// long, and what comes in between need not be quick.
 func Rest() { entry.UnbindAll() }
 
 // List gives the states of all containers below root, by id. Those that end

@@ -24,7 +24,7 @@ func (c *Container) Pause() error {
 	if err != nil {
 		return err
 	}
-	if err := cg.Freeze(); err != nil {
+	if err := c.Trace.Step("freeze", cg.Freeze); err != nil {
 		return err
 	}
 	// A kill does not wait for the lock. It thaws after it has sent its
@@ -53,7 +53,7 @@ func (c *Container) Resume() error {
 	if err != nil {
 		return err
 	}
-	return cg.Thaw()
+	return c.Trace.Step("thaw", cg.Thaw)
 }
 
 // lockAlive locks a container that has a process, and gives its state and
@@ -64,10 +64,10 @@ func (c *Container) lockAlive(verb string) (*state.State, string, error) {
 	if st, err := c.dir.Load(); err == nil && c.status(st) == Creating {
 		return nil, "", fmt.Errorf("cannot %s a container in the creating state: %q", verb, c.id)
 	}
-	if err := c.dir.Lock(patience); err != nil {
+	if err := c.Trace.Step("lock", func() error { return c.dir.Lock(patience) }); err != nil {
 		return nil, "", err
 	}
-	st, err := c.dir.Load()
+	st, err := c.load()
 	if errors.Is(err, state.ErrNoState) {
 		err = fmt.Errorf("%w: %q", ErrNotRunning, c.id)
 	}

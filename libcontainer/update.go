@@ -40,15 +40,20 @@ func (c *Container) Update(given *oci.Resources, schemata []string) error {
 		copied.SkipDevices, copied.Devices = true, nil
 		given = &copied
 	}
-	all, undo, err := cg.Update(&old.Resources, given, old.Always)
+	var all *oci.Resources
+	var undo func() error
+	err = c.Trace.Step("set limits", func() (err error) {
+		all, undo, err = cg.Update(&old.Resources, given, old.Always)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if err = keepLimits(st, all, old.Always); err == nil {
-		err = resctrl.Update(st.RDT, schemata)
+		err = c.Trace.Step("class of service", func() error { return resctrl.Update(st.RDT, schemata) })
 	}
 	if err == nil {
-		err = c.dir.Save(st)
+		err = c.Trace.Step("save", func() error { return c.dir.Save(st) })
 	}
 	if err != nil {
 		return errors.Join(err, undo())

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"syscall"
 	"unsafe"
@@ -12,12 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A command that enters a container stays on the processor that it was called
-// on. It and its child do little at the same time: they answer each other some
-// hundred times, and to wake somebody on another processor, idle as like as
-// not, takes longer than most of what is asked for. What outlives the command,
-// or works on its own, gets the processors back that mocker was given: the
-// container's processes, hooks, and mocker itself once it only waits.
+// A command stays on the processor that it was called on. Its threads do
+// little at the same time, and neither do it and a child in a container, which
+// answer each other some hundred times: to wake somebody on another processor,
+// idle as like as not, takes longer than most of what is asked for. What
+// outlives the command, or works on its own, gets the processors back that
+// mocker was given: the container's processes, hooks, and mocker itself once it
+// only waits.
 //
 // This is done before the runtime is, so that its threads come along.
 
@@ -75,19 +75,15 @@ func Unbind(pid int) error {
 	return nil
 }
 
-// Unbound calls f in a thread whose children get the processors that mocker
-// was given.
+// Unbound calls f in a thread whose children, and whatever it executes, get
+// the processors that mocker was given, and its timers.
 func Unbound(f func()) {
-	if !memory.processors.bound {
+	Prompt(func() {
+		if memory.processors.bound && Unbind(0) == nil {
+			defer func() { _ = unix.SchedSetaffinity(0, &memory.processors.one) }()
+		}
 		f()
-		return
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if Unbind(0) == nil {
-		defer func() { _ = unix.SchedSetaffinity(0, &memory.processors.one) }()
-	}
-	f()
+	})
 }
 
 // UnbindAll gives all of mocker the processors back: a thread that comes to be

@@ -54,6 +54,7 @@ var memory struct {
 	renamed     bool           // the second start has been given its name
 
 	processors processors
+	slack      uintptr // that mocker was given, in nanoseconds; 0: it still has it
 }
 
 // stack is what the kernel puts on that of a new program: argc, the arguments,
@@ -67,7 +68,8 @@ func (s *stack) at(i uint) *byte { return s[i%uint(len(s))] }
 
 // Early seals the program if one of its arguments may be a verb that enters a
 // container, which something has to follow. Where the word is something else,
-// an id for one, that costs a mount and no more.
+// an id for one, that costs a mount and no more. The runtime then finds timers
+// and processors as it is to use them.
 //
 //go:nosplit
 //go:norace
@@ -79,11 +81,11 @@ func Early(s *stack) {
 		word := s.at(i)
 		enters = enters || begins(word, "create\x00") || begins(word, "run\x00") || begins(word, "exec\x00")
 	}
-	if !enters {
-		return
+	if enters {
+		seal(s, argc)
 	}
-	seal(s, argc)
 	bind()
+	loosen()
 }
 
 // seal executes the program anew, sealed, if it is root's and is not yet.

@@ -176,7 +176,7 @@ func restart(kind string, open func(path string) (*os.File, error)) error {
 	env := append(os.Environ(), envMark+"="+m.String())
 	// Not execveat: syscall.Exec gives the next start the RLIMIT_NOFILE back
 	// that this one was started with.
-	err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(int(f.Fd())), os.Args, env)
+	entry.Unbound(func() { err = syscall.Exec("/proc/self/fd/"+strconv.Itoa(int(f.Fd())), os.Args, env) })
 	return fmt.Errorf("%s: execute %s: %w", kind, f.Name(), err)
 }
 

@@ -6,6 +6,9 @@
 // It runs on the host, in mocker's own process, and knows nothing of what it
 // notes. A recorder that is nil notes nothing: what is traced can be written
 // as if there always were one, and costs a comparison where there is none.
+//
+// Built with the tag killpoints, for tests, mocker can be told to kill itself
+// wherever something that is noted begins or ends: see kill.go.
 package trace
 
 import (
@@ -50,42 +53,50 @@ func New(began time.Time) *Recorder {
 
 // Span is something that has begun.
 type Span struct {
+	point point // first: at the end even nothing would take space
 	r     *Recorder
 	index int
 }
 
 // Begin notes the beginning of something.
 func (r *Recorder) Begin(category, name string) Span {
+	p := begun(category, name)
 	if r == nil {
-		return Span{}
+		return Span{point: p}
 	}
-	return r.add(category, name, time.Now().UnixNano())
+	return r.add(p, event{category: category, name: name, begin: time.Now().UnixNano()})
 }
 
 // Whole notes the beginning of the command itself, which was before there was
 // a recorder.
 func (r *Recorder) Whole(name string) Span {
+	p := begun(Verb, name)
 	if r == nil {
-		return Span{}
+		return Span{point: p}
 	}
-	return r.add(Verb, name, r.begin)
+	return r.add(p, event{category: Verb, name: name, begin: r.begin})
 }
 
-func (r *Recorder) add(category, name string, begin int64) Span {
+func (r *Recorder) add(p point, e event) Span {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events = append(r.events, event{category: category, name: name, pid: r.pid, begin: begin})
-	return Span{r, len(r.events) - 1}
+	e.pid = r.pid
+	r.events = append(r.events, e)
+	return Span{p, r, len(r.events) - 1}
 }
 
 // End notes the end of it, and the error that came of it, if one did.
 func (s Span) End(err error) {
-	if s.r == nil {
-		return
+	if s.r != nil {
+		s.r.end(s.index, err)
 	}
-	s.r.mu.Lock()
-	defer s.r.mu.Unlock()
-	e := &s.r.events[s.index]
+	s.point.ended()
+}
+
+func (r *Recorder) end(index int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := &r.events[index]
 	e.end = time.Now().UnixNano()
 	if err != nil {
 		e.set("error", err.Error())

@@ -4,7 +4,7 @@
 # runs the tests of a list, or a shell. What goes to the port
 # "events" is what "go test -json" prints.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=${TERM:-linux}
-export MOCKER=/mocker/mocker MOCKER_PROGRAMS=/mocker/programs
+export MOCKER=/mocker/mocker MOCKER_PROGRAMS=/mocker/programs MOCKER_WITH_POINTS=/mocker/tests/faults/mocker
 [[ ! -e /mocker/environment ]] || . /mocker/environment
 
 mount -t proc proc /proc

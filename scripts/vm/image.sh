@@ -41,6 +41,9 @@ add() {
 		else
 			go test -c $tags -o "$root/mocker/$package/tests" "./$package"
 		fi
+		if [[ $package = tests/faults ]]; then
+			make --no-print-directory -s build MORE_TAGS=killpoints BINARY="$root/mocker/$package/mocker"
+		fi
 		echo "$package" >>"$directory/packages.$list"
 	done
 }

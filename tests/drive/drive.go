@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,17 +89,20 @@ func buildOnce(cmd *exec.Cmd) error {
 	return nil
 }
 
-// Build makes mocker as it ships: the Makefile knows how.
-func Build(path string) error { return makeBinary("build", path) }
+// Build makes mocker as it ships: the Makefile knows how. With more, words of
+// make's such as MORE_TAGS=killpoints, it is another one.
+func Build(path string, more ...string) error {
+	return runMake(append([]string{"build", "BINARY=" + path}, more...)...)
+}
 
-func makeBinary(target, path string) error {
+func runMake(words ...string) error {
 	mod, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		return fmt.Errorf("go env GOMOD: %w", err)
 	}
 	root := filepath.Dir(strings.TrimSpace(string(mod)))
-	if out, err := exec.Command("make", "--no-print-directory", "-C", root, target, "BINARY="+path).CombinedOutput(); err != nil {
-		return fmt.Errorf("make %s: %w\n%s", target, err, out)
+	if out, err := exec.Command("make", append([]string{"--no-print-directory", "-C", root}, words...)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("make %s: %w\n%s", strings.Join(words, " "), err, out)
 	}
 	return nil
 }
@@ -115,7 +119,7 @@ func UnderRaceDetector(t testing.TB) {
 		}
 	}
 	binary, reports := filepath.Join(t.TempDir(), "mocker"), t.TempDir()
-	if err := makeBinary("build-race", binary); err != nil {
+	if err := runMake("build-race", "BINARY="+binary); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("MOCKER", binary)
@@ -268,7 +272,13 @@ func OK(t testing.TB, args ...string) string {
 // Exec runs any program, for a minute at most.
 func Exec(t testing.TB, path string, args ...string) Result {
 	t.Helper()
-	return Start(t, path, args...).Wait()
+	c := Start(t, path, args...)
+	r := c.Wait()
+	// A test may do this ten thousand times.
+	for _, w := range []io.Writer{c.Stdout, c.Stderr} {
+		w.(*os.File).Close()
+	}
+	return r
 }
 
 // Cmd is a program that was started.

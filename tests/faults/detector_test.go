@@ -27,7 +27,7 @@ func TestRaceDetector(t *testing.T) {
 			s.Hooks.CreateRuntime, s.Hooks.Poststart = []specs.Hook{hook("cat")}, []specs.Hook{hook("cat")}
 		})
 		stop := reapWhile(t)
-		lifecycles(t, bundle, uint64(time.Now().UnixNano()), 4, drive.Rounds(40, 6))
+		lifecycles(t, bundle, uint64(time.Now().UnixNano()), 4, drive.Rounds(32, 6))
 		stop()
 		before.untouched(t)
 	})

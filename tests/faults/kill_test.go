@@ -103,7 +103,8 @@ func (m machine) untouched(t *testing.T) {
 		now := look(t)
 		diff = nil
 		for _, l := range m.seen {
-			if !slices.Contains(now, l) {
+			// Of an earlier test, or of one beside this: keys are the whole machine's.
+			if !slices.Contains(now, l) && !strings.HasPrefix(l, "key ") {
 				diff = append(diff, "- "+l)
 			}
 		}

@@ -111,13 +111,21 @@ func manyAtOnce(t *testing.T, rounds int) {
 			cmds = append(cmds, drive.Start(t, drive.Mocker(t), verbs[random.IntN(n)]...))
 			time.Sleep(time.Duration(random.IntN(1500)) * time.Microsecond)
 		}
-		for _, cmd := range cmds {
+		// Last an exec: its program may stand still in a paused container.
+		isExec := func(cmd *drive.Cmd) bool { return cmd.Args[1] == "exec" }
+		execs := slices.DeleteFunc(slices.Clone(cmds), func(cmd *drive.Cmd) bool { return !isExec(cmd) })
+		resumed := false
+		for _, cmd := range append(slices.DeleteFunc(cmds, isExec), execs...) {
+			if isExec(cmd) && !resumed {
+				drive.Run(t, "resume", id)
+				resumed = true
+			}
 			r := cmd.Wait()
 			line := strings.Join(cmd.Args[1:], " ")
-			if cmd.Args[1] == "exec" && r.Code == 128+9 && r.Stderr == "" {
+			if isExec(cmd) && r.Code == 128+9 && r.Stderr == "" {
 				continue // its program was killed with the container
 			}
-			if cmd.Args[1] == "exec" && r.Code == 255 {
+			if isExec(cmd) && r.Code == 255 {
 				r.Code = 1 // what exec makes of an error of its own
 			}
 			if r.Took > 5*time.Second || r.Code > 1 || r.Code == 1 && !understood(r.Stderr) || r.Code == 0 && r.Stderr != "" {

@@ -45,6 +45,18 @@ func TestShell(t *testing.T) {
 	}
 }
 
+// TestProcessors: a mocker that its user can write seals itself by starting
+// again, and what it has taken on for itself until then does not stay.
+func TestProcessors(t *testing.T) {
+	const look = `grep Cpus_allowed: /proc/self/status; cat /proc/self/timerslack_ns`
+	u := newUser(t, true)
+	check(t, os.Chown(u.mocker, uid, uid))
+	bundle := u.bundle(func(s *specs.Spec) { s.Process.Args = []string{"sh", "-c", look} })
+	if got, want := u.ok("run", "--bundle", bundle, u.id()), u.run("sh", "-c", look).Stdout; got != want {
+		t.Errorf("inside %q, without mocker %q", got, want)
+	}
+}
+
 // TestLife: create, start, list, kill and delete, by several users of ids.
 func TestLife(t *testing.T) {
 	u := newUser(t, true)

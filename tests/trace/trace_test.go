@@ -19,13 +19,14 @@ func TestMain(m *testing.M) { drive.Main(m) }
 // creating are the steps of a create, in their order.
 var creating = strings.Split("read config.json,resolve config.json,reserve,make bundle,notify socket,class of service,cgroup,"+
 	"birth,clone3,attach to cgroup,namespaces,network devices,delegate cgroup,session keyring,rootfs,hooks,change root,console,"+
-	"host name,sysctl,protect paths,find program,confine,prepare process,pidfd socket,save,tidy", ",")
+	"host name,sysctl,protect paths,find program,confine,prepare process,pidfd socket,save,let go,tidy", ",")
 
 var (
 	starting = strings.Split("seal for hooks,lock,load state,startContainer hooks,open gate,poststart hooks", ",")
 	joining  = strings.Split("read config.json,load state,load filter,cgroup,join,clone3,attach to cgroup,namespaces,session keyring,"+
 		"console,find program,confine,catch signals,become program,report,tidy", ",")
-	deleting = strings.Split("lock,load state,end process,remove cgroup,remove class of service,poststop hooks,unmount,remove bundle,remove state", ",")
+	updating = strings.Split("lock,load state,set limits,class of service,save", ",")
+	deleting = strings.Split("stop hooks,lock,load state,end process,remove cgroup,remove class of service,poststop hooks,unmount,remove bundle,remove state", ",")
 )
 
 // box is a container whose commands are traced.
@@ -209,6 +210,8 @@ func TestLife(t *testing.T) {
 		t.Errorf("the status of a program is no error of mocker's: %v, %+v", r, drive.Of(list, "verb"))
 	}
 
+	wantSteps(t, b.ok("update", "--cpu-share", "500", b.id), updating)
+
 	list := b.ok("delete", "--force", b.id)
 	wantSteps(t, list, deleting)
 	if hooks := names(drive.Of(list, "hook")); !slices.Equal(hooks, []string{"poststop /bin/true"}) {
@@ -244,7 +247,7 @@ func TestFailure(t *testing.T) {
 	if last.Name != "fsconfig" || last.Args.Errno != "EINVAL" || last.Args.Error == "" {
 		t.Errorf("the last call is %+v", last)
 	}
-	if done := names(steps[i+1:]); !slices.Equal(done, append(deleting[3:9:9], "tidy")) {
+	if done := names(steps[i+1:]); !slices.Equal(done, append(deleting[4:10:10], "tidy")) {
 		t.Errorf("what followed is %q, want the undoing", done)
 	}
 }
