@@ -24,16 +24,15 @@ func (c *Container) Pause() error {
 	if err != nil {
 		return err
 	}
-	if err := c.Trace.Step("freeze", cg.Freeze); err != nil {
-		return err
-	}
+	err = c.Trace.Step("freeze", cg.Freeze)
 	// A kill does not wait for the lock. It thaws after it has sent its
-	// signal: either after this freeze, or the signal can be seen by now.
+	// signal: after this freeze, or during it, which then fails, or the signal
+	// can be seen by now.
 	if !st.Init.Alive() || st.Init.Condemned() {
 		cg.Release()
 		return fmt.Errorf("%w: %q", ErrNotRunning, c.id)
 	}
-	return nil
+	return err
 }
 
 // Resume lets the processes of a paused container go on.
