@@ -1,10 +1,11 @@
 package inside
 
 import (
-	"errors"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/openat2"
 )
 
 // The calls below are several of calls.go in one program, for where nothing is
@@ -76,23 +77,21 @@ func (in *Child) NewMount(fstype string, options []string, attrs uint64, target 
 func (in *Child) OpenBelow(dir int, path, name string, resolve uint64) (fd int, err error) {
 	above := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve}
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH}
-	for range openTries {
+	err = openat2.Retry(func() error {
 		p := in.NewProgram()
 		parent := p.Add("open", path, unix.SYS_OPENAT2, dir, path, bytesOf(&above), unix.SizeofOpenHow)
 		it := p.Add("open", name, unix.SYS_OPENAT2, parent, name, bytesOf(&how), unix.SizeofOpenHow)
-		var done int
-		done, err = p.runCounted()
+		done, err := p.runCounted()
 		if done > int(parent) {
 			unix.Close(p.Value(parent))
 		}
+		fd = -1
 		if err == nil {
-			return p.Value(it), nil
+			fd = p.Value(it)
 		}
-		if !errors.Is(err, unix.EAGAIN) { // see Openat2
-			break
-		}
-	}
-	return -1, err
+		return err
+	})
+	return fd, err
 }
 
 // MakePlace makes a directory called name in the one at path below dir and
@@ -159,24 +158,22 @@ func (in *Child) AttachCopy(fd, target int) error {
 // found the error is that of opening it.
 func (in *Child) CoverCopy(dir int, path string, resolve uint64, attr unix.MountAttr) (found bool, err error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve}
-	for range openTries {
+	err = openat2.Retry(func() error {
 		p := in.NewProgram()
 		place := p.Add("open", path, unix.SYS_OPENAT2, dir, path, bytesOf(&how), unix.SizeofOpenHow)
 		tree := p.Add("open_tree", "", unix.SYS_OPEN_TREE, place, "",
 			unix.OPEN_TREE_CLONE|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE|unix.OPEN_TREE_CLOEXEC)
 		p.Add("mount_setattr", "", unix.SYS_MOUNT_SETATTR, tree, "", unix.AT_EMPTY_PATH, bytesOf(&attr), unix.MOUNT_ATTR_SIZE_VER0)
 		p.moveMount(tree, place)
-		var done int
-		done, err = p.runCounted()
+		done, err := p.runCounted()
 		for _, fd := range []Result{place, tree} {
 			if done > int(fd) {
 				unix.Close(p.Value(fd))
 			}
 		}
-		if found = done > 0; found || !errors.Is(err, unix.EAGAIN) { // see Openat2
-			break
-		}
-	}
+		found = done > 0
+		return err
+	})
 	return found, err
 }
 
