@@ -155,14 +155,17 @@ func (c *Container) removeCgroup(st *state.State) error {
 	if len(st.CgroupPaths) == 0 {
 		return nil
 	}
-	if err := killAll(st, unix.SIGKILL); err != nil {
-		return err
-	}
 	cg, err := cgroups.FromPaths(st.CgroupPaths)
 	if err != nil {
 		return err
 	}
 	cg.Keep(st.CgroupsFound)
+	if cg.DestroyEmpty() {
+		return nil
+	}
+	if err := cg.KillAll(unix.SIGKILL); err != nil {
+		return err
+	}
 	return cg.Destroy()
 }
 

@@ -80,7 +80,7 @@ func limitsOf(st *state.State) (*limits, error) {
 
 // keepLimits puts limits into a state.
 func keepLimits(st *state.State, all *oci.Resources, always []*devices.Rule) error {
-	data, err := lazyjson.MarshalIndent(&limits{Resources: *all, Always: always}, "")
+	data, err := lazyjson.Types{}.Marshal(&limits{Resources: *all, Always: always})
 	if err != nil {
 		return fmt.Errorf("encode limits: %w", err)
 	}

@@ -32,12 +32,35 @@ func (c *Cgroup) Destroy() error {
 			errs = append(errs, err)
 			continue
 		}
-		if parent := filepath.Dir(dir); c.ours(parent) {
-			// Busy: another container is in it. Gone: that one was faster.
-			_ = unix.Rmdir(parent)
-		}
+		c.removeParent(dir)
 	}
 	return errors.Join(errs...)
+}
+
+// DestroyEmpty is Destroy of a cgroup that nobody is in and that Make has made
+// all of, which most are by then: no look is cheaper than an rmdir that
+// succeeds. It reports whether it was such a one. If not, some directories may
+// be gone, which nobody was in, and the rest is there for KillAll and Destroy.
+func (c *Cgroup) DestroyEmpty() bool {
+	if len(c.found) > 0 {
+		return false
+	}
+	for _, dir := range c.dirs() {
+		if err := unix.Rmdir(dir); err != nil && gone(err) != nil {
+			return false
+		}
+		c.removeParent(dir)
+	}
+	return true
+}
+
+// removeParent removes the directory that mocker has made for the containers
+// without a cgroupsPath, if dir was the last in it.
+func (c *Cgroup) removeParent(dir string) {
+	if parent := filepath.Dir(dir); c.ours(parent) {
+		// Busy: another container is in it. Gone: that one was faster.
+		_ = unix.Rmdir(parent)
+	}
 }
 
 // ours says whether a parent directory is the one that mocker makes for

@@ -12,11 +12,11 @@ import (
 // processor for all that is a sixth of the time that a command takes. A process
 // may tell the kernel that its timers need not be on time (PR_SET_TIMERSLACK,
 // prctl(2)); then this thread hardly ever wakes, and the sleeps of mocker's own
-// are up to a millisecond longer. A child inherits it: what outlives mocker, or
+// are up to four milliseconds longer. A child inherits it: what outlives mocker, or
 // works on its own, gets what mocker was given.
 
 // slack is by how many nanoseconds a timer of mocker's may be late.
-const slack = 1_000_000
+const slack = 4_000_000
 
 // loosen lets the timers of this process, which has one thread as yet, be late.
 //

@@ -1,10 +1,11 @@
 package inside
 
 import (
-	"errors"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/openat2"
 )
 
 // The calls below are several of calls.go in one program, for where nothing is
@@ -32,11 +33,12 @@ func (p *Program) runCounted() (done int, err error) {
 const MaxOptions = 64
 
 // NewMount makes a file system, sets its options, "key" or "key=value", in
-// their order, and makes a detached mount of it; attrs are MOUNT_ATTR_*
-// (fsopen(2), fsconfig(2), fsmount(2)). If the file system cannot be
+// their order, and makes a mount of it, with attrs, which are MOUNT_ATTR_*, on
+// the place that target stands for, or with -1 a detached one (fsopen(2),
+// fsconfig(2), fsmount(2), move_mount(2)). If the file system cannot be
 // configured, fs is its context, which has more to say about it and is to be
 // closed; else it is -1.
-func (in *Child) NewMount(fstype string, options []string, attrs uint64) (mnt, fs int, err error) {
+func (in *Child) NewMount(fstype string, options []string, attrs uint64, target int) (mnt, fs int, err error) {
 	p := in.NewProgram()
 	context := p.Add("fsopen", fstype, unix.SYS_FSOPEN, fstype, unix.FSOPEN_CLOEXEC)
 	for _, option := range options {
@@ -49,6 +51,9 @@ func (in *Child) NewMount(fstype string, options []string, attrs uint64) (mnt, f
 	}
 	p.Add("fsconfig", "create", unix.SYS_FSCONFIG, context, unix.FSCONFIG_CMD_CREATE, nil, nil, 0)
 	mount := p.Add("fsmount", "", unix.SYS_FSMOUNT, context, unix.FSMOUNT_CLOEXEC, attrs)
+	if target >= 0 {
+		p.moveMount(mount, target)
+	}
 	done, err := p.runCounted()
 	switch {
 	case err == nil:
@@ -56,11 +61,82 @@ func (in *Child) NewMount(fstype string, options []string, attrs uint64) (mnt, f
 		return p.Value(mount), -1, nil
 	case done == 0:
 		return -1, -1, err
-	case done == int(mount):
-		unix.Close(p.Value(context))
-		return -1, -1, err
+	case done < int(mount):
+		return -1, p.Value(context), err
 	}
-	return -1, p.Value(context), err
+	unix.Close(p.Value(context))
+	if done > int(mount) {
+		unix.Close(p.Value(mount))
+	}
+	return -1, -1, err
+}
+
+// OpenBelow opens name, which is no path, in the directory at path below dir,
+// itself even if it is a symbolic link (openat2(2)). resolve is for the
+// directory.
+func (in *Child) OpenBelow(dir int, path, name string, resolve uint64) (fd int, err error) {
+	above := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve}
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH}
+	err = openat2.Retry(func() error {
+		p := in.NewProgram()
+		parent := p.Add("open", path, unix.SYS_OPENAT2, dir, path, bytesOf(&above), unix.SizeofOpenHow)
+		it := p.Add("open", name, unix.SYS_OPENAT2, parent, name, bytesOf(&how), unix.SizeofOpenHow)
+		done, err := p.runCounted()
+		if done > int(parent) {
+			unix.Close(p.Value(parent))
+		}
+		fd = -1
+		if err == nil {
+			fd = p.Value(it)
+		}
+		return err
+	})
+	return fd, err
+}
+
+// MakePlace makes a directory called name in the one at path below dir and
+// opens it with O_PATH, from dir again (mkdir(2), openat2(2)). If it fails the
+// directory may have been made.
+func (in *Child) MakePlace(dir int, path, name string, mode uint32, resolve uint64) (fd int, err error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve}
+	p := in.NewProgram()
+	parent := p.Add("open", path, unix.SYS_OPENAT2, dir, path, bytesOf(&how), unix.SizeofOpenHow)
+	p.Add("mkdir", name, unix.SYS_MKDIRAT, parent, name, int(mode))
+	it := p.Add("open", name, unix.SYS_OPENAT2, dir, path+"/"+name, bytesOf(&how), unix.SizeofOpenHow)
+	done, err := p.runCounted()
+	if done > int(parent) {
+		unix.Close(p.Value(parent))
+	}
+	if err != nil {
+		return -1, err
+	}
+	return p.Value(it), nil
+}
+
+// MaxOpened is how many paths OpenEach takes.
+const MaxOpened = 32
+
+// OpenEach opens each of several paths below dir with O_PATH, as Openat2 does;
+// the fd of one that does not exist is -1. On errors it has opened none.
+func (in *Child) OpenEach(dir int, paths []string, resolve uint64) (fds []int, err error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve}
+	p := in.NewProgram()
+	var opened []Result
+	for _, path := range paths {
+		opened = append(opened, p.Add("open", path, unix.SYS_OPENAT2, dir, path, bytesOf(&how), unix.SizeofOpenHow))
+		p.Accept(unix.ENOENT)
+	}
+	done, err := p.runCounted()
+	for _, res := range opened[:done] {
+		fds = append(fds, p.Value(res))
+	}
+	if err != nil {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+		return nil, err
+	}
+	return fds, nil
 }
 
 // AttachCopy puts a copy of the mount that fd is the root of on the place that
@@ -82,24 +158,22 @@ func (in *Child) AttachCopy(fd, target int) error {
 // found the error is that of opening it.
 func (in *Child) CoverCopy(dir int, path string, resolve uint64, attr unix.MountAttr) (found bool, err error) {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve}
-	for range openTries {
+	err = openat2.Retry(func() error {
 		p := in.NewProgram()
 		place := p.Add("open", path, unix.SYS_OPENAT2, dir, path, bytesOf(&how), unix.SizeofOpenHow)
 		tree := p.Add("open_tree", "", unix.SYS_OPEN_TREE, place, "",
 			unix.OPEN_TREE_CLONE|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE|unix.OPEN_TREE_CLOEXEC)
 		p.Add("mount_setattr", "", unix.SYS_MOUNT_SETATTR, tree, "", unix.AT_EMPTY_PATH, bytesOf(&attr), unix.MOUNT_ATTR_SIZE_VER0)
 		p.moveMount(tree, place)
-		var done int
-		done, err = p.runCounted()
+		done, err := p.runCounted()
 		for _, fd := range []Result{place, tree} {
 			if done > int(fd) {
 				unix.Close(p.Value(fd))
 			}
 		}
-		if found = done > 0; found || !errors.Is(err, unix.EAGAIN) { // see Openat2
-			break
-		}
-	}
+		found = done > 0
+		return err
+	})
 	return found, err
 }
 

@@ -1,12 +1,13 @@
 package inside
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/openat2"
 )
 
 // call1 executes one system call inside and waits for its result.
@@ -34,21 +35,15 @@ func (in *Child) do(name, object string, nr uintptr, args ...any) error {
 // procfs on the way shows depends on who asks (sys/net is that of the
 // caller's network namespace, self the caller).
 //
-// With a resolve flag the kernel gives up with EAGAIN when something is
-// renamed or mounted meanwhile; a container may do so all the time.
+// It is tried again where package openat2 says so.
 func (in *Child) Openat2(dir int, path string, flags uint64, mode uint64, resolve uint64) (fd int, err error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Mode: mode, Resolve: resolve}
-	for range openTries {
+	err = openat2.Retry(func() (err error) {
 		fd, err = in.call1("open", path, unix.SYS_OPENAT2, dir, path, bytesOf(&how), unix.SizeofOpenHow)
-		if !errors.Is(err, unix.EAGAIN) {
-			break
-		}
-	}
+		return err
+	})
 	return fd, err
 }
-
-// openTries bounds the races that Openat2 loses.
-const openTries = 128
 
 // Fsopen makes a context for a new file system (fsopen(2)).
 func (in *Child) Fsopen(fstype string) (int, error) {

@@ -22,10 +22,13 @@ import (
 const maxDepth = 100
 
 // Unmarshal is json.Unmarshal.
-func Unmarshal(data []byte, to any) error {
+func Unmarshal(data []byte, to any) error { return Types{}.Unmarshal(data, to) }
+
+// Unmarshal is json.Unmarshal.
+func (t Types) Unmarshal(data []byte, to any) error {
 	v := reflect.ValueOf(to)
 	if v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().IsZero() && utf8.Valid(data) {
-		d := &decoder{data: data, types: map[reflect.Type]*structType{}}
+		d := &decoder{data: data, types: t}
 		if d.value(v.Elem(), 0) && d.peek() == 0 && d.at == len(data) {
 			return nil
 		}
@@ -39,7 +42,7 @@ func Unmarshal(data []byte, to any) error {
 type decoder struct {
 	data  []byte
 	at    int // the next byte
-	types map[reflect.Type]*structType
+	types Types
 }
 
 // peek skips white space and returns the byte behind it, 0 at the end.
@@ -140,7 +143,7 @@ func (d *decoder) members(member func(name string) bool) bool {
 }
 
 func (d *decoder) object(v reflect.Value, depth int) bool {
-	t := d.structType(v.Type())
+	t := d.types.of(v.Type())
 	if t == nil {
 		return false
 	}

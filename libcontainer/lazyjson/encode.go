@@ -10,9 +10,18 @@ import (
 	"strings"
 )
 
+// Marshal is json.Marshal.
+func (t Types) Marshal(from any) ([]byte, error) {
+	e := &encoder{compact: true, types: t}
+	if v := reflect.ValueOf(from); v.IsValid() && e.value(v, 0) {
+		return e.out, nil
+	}
+	return json.Marshal(from)
+}
+
 // MarshalIndent is json.MarshalIndent without a prefix.
 func MarshalIndent(from any, indent string) ([]byte, error) {
-	e := &encoder{indent: indent, types: map[reflect.Type]*structType{}}
+	e := &encoder{indent: indent, types: Types{}}
 	if v := reflect.ValueOf(from); v.IsValid() && e.value(v, 0) {
 		return e.out, nil
 	}
@@ -22,9 +31,10 @@ func MarshalIndent(from any, indent string) ([]byte, error) {
 // encoder writes one document. Its methods return false for what they leave
 // to encoding/json.
 type encoder struct {
-	out    []byte
-	indent string
-	types  map[reflect.Type]*structType
+	out     []byte
+	compact bool // all in one line
+	indent  string
+	types   Types
 }
 
 var (
@@ -84,6 +94,10 @@ func (e *encoder) marshaler(v reflect.Value, depth int) bool {
 	if json.Compact(&compact, raw) != nil || bytes.ContainsAny(compact.Bytes(), "<>&\u2028\u2029") {
 		return false
 	}
+	if e.compact {
+		e.out = append(e.out, compact.Bytes()...)
+		return true
+	}
 	if json.Indent(&indented, compact.Bytes(), strings.Repeat(e.indent, depth), e.indent) != nil {
 		return false
 	}
@@ -91,7 +105,8 @@ func (e *encoder) marshaler(v reflect.Value, depth int) bool {
 	return true
 }
 
-// list writes n things between two brackets, each on a line of its own.
+// list writes n things between two brackets, each on a line of its own if they
+// are not to be in one.
 func (e *encoder) list(brackets string, n, depth int, item func(i int) bool) bool {
 	e.out = append(e.out, brackets[0])
 	for i := range n {
@@ -111,6 +126,9 @@ func (e *encoder) list(brackets string, n, depth int, item func(i int) bool) boo
 }
 
 func (e *encoder) line(depth int) {
+	if e.compact {
+		return
+	}
 	e.write("\n")
 	for range depth {
 		e.write(e.indent)
@@ -121,16 +139,15 @@ func (e *encoder) member(name string, v reflect.Value, depth int) bool {
 	if !e.text(name) {
 		return false
 	}
-	e.write(": ")
+	e.write(":")
+	if !e.compact {
+		e.write(" ")
+	}
 	return e.value(v, depth+1)
 }
 
 func (e *encoder) object(v reflect.Value, depth int) bool {
-	t, ok := e.types[v.Type()]
-	if !ok {
-		t = readStruct(v.Type())
-		e.types[v.Type()] = t
-	}
+	t := e.types.of(v.Type())
 	if t == nil {
 		return false
 	}

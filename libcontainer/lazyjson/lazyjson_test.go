@@ -87,6 +87,11 @@ func same[T any](t *testing.T, data []byte) {
 	if string(gotText) != string(wantText) || (gotErr == nil) != (wantErr == nil) {
 		t.Errorf("%s\ngot  %s, %v\nwant %s, %v", data, gotText, gotErr, wantText, wantErr)
 	}
+	gotText, gotErr = Types{}.Marshal(&got)
+	wantText, wantErr = json.Marshal(&want)
+	if string(gotText) != string(wantText) || (gotErr == nil) != (wantErr == nil) {
+		t.Errorf("%s\ngot  %s, %v\nwant %s, %v", data, gotText, gotErr, wantText, wantErr)
+	}
 }
 
 // Were everything left to encoding/json, the tests above would pass.
@@ -100,12 +105,12 @@ func TestConfigsAreRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &decoder{data: data, types: map[reflect.Type]*structType{}}
+		d := &decoder{data: data, types: Types{}}
 		spec := &specs.Spec{}
 		if !d.value(reflect.ValueOf(spec).Elem(), 0) {
 			t.Errorf("%s was left to encoding/json at byte %d", name, d.at)
 		}
-		e := &encoder{types: map[reflect.Type]*structType{}}
+		e := &encoder{types: Types{}}
 		if !e.value(reflect.ValueOf(spec), 0) {
 			t.Errorf("%s is written by encoding/json after %s", name, e.out)
 		}
@@ -154,12 +159,12 @@ func TestOmitZero(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := &encoder{indent: " ", types: map[reflect.Type]*structType{}}
+		e := &encoder{indent: " ", types: Types{}}
 		if !e.value(reflect.ValueOf(from), 0) || string(e.out) != string(want) {
 			t.Errorf("got %s, want %s", e.out, want)
 		}
 	}
-	e := &encoder{types: map[reflect.Type]*structType{}}
+	e := &encoder{types: Types{}}
 	if v := reflect.ValueOf(struct {
 		At time.Time `json:",omitzero"`
 	}{}); e.value(v, 0) {

@@ -5,6 +5,10 @@ import (
 	"strings"
 )
 
+// Types are what is known of the types that have been met: to read that takes
+// as long as a short document. It must not be used by two at the same time.
+type Types map[reflect.Type]*structType
+
 // structType is what tags say about the members of an object.
 type structType struct {
 	fields []field // in the order of the type
@@ -37,14 +41,14 @@ func (t *structType) folds(name string) bool {
 	return false
 }
 
-// structType returns nil for a type whose tags have more to them than a name
-// and omitempty or omitzero.
-func (d *decoder) structType(t reflect.Type) *structType {
-	if known, ok := d.types[t]; ok {
+// of returns nil for a type whose tags have more to them than a name and
+// omitempty or omitzero.
+func (t Types) of(it reflect.Type) *structType {
+	if known, ok := t[it]; ok {
 		return known
 	}
-	read := readStruct(t)
-	d.types[t] = read
+	read := readStruct(it)
+	t[it] = read
 	return read
 }
 

@@ -34,12 +34,8 @@ func (r *Root) mountCgroup(m *config.Mount) error {
 		return err
 	}
 	defer unix.Close(place)
-	tmpfs, err := r.newMount("tmpfs", "tmpfs", r.withLabel("tmpfs", []string{"mode=755"}), m.Set&^unix.MOUNT_ATTR_RDONLY)
+	tmpfs, err := r.mountOn(place, "tmpfs", "tmpfs", r.withLabel("tmpfs", []string{"mode=755"}), m.Set&^unix.MOUNT_ATTR_RDONLY)
 	if err != nil {
-		return err
-	}
-	if err := r.in.MoveMount(tmpfs, place); err != nil {
-		unix.Close(tmpfs)
 		return err
 	}
 	if err := r.mountHierarchies(tmpfs, m); err != nil {

@@ -20,17 +20,28 @@ const (
 // newMount makes a detached mount of a new file system. When the kernel
 // refuses an option, what it has to say about that is in the error.
 func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int, error) {
+	return r.mountAt(fstype, source, data, attrs, -1)
+}
+
+// mountOn is newMount on the place that an fd stands for.
+func (r *Root) mountOn(place int, fstype, source string, data []string, attrs uint64) (int, error) {
+	return r.mountAt(fstype, source, data, attrs, place)
+}
+
+func (r *Root) mountAt(fstype, source string, data []string, attrs uint64, place int) (int, error) {
 	if source == "" {
 		source = fstype
 	}
 	data, long := r.shorten(fstype, data)
 	if long || slices.Contains(data, "iversion") {
-		return r.mountClassic(fstype, source, data, attrs)
+		mnt, err := r.mountClassic(fstype, source, data, attrs)
+		return r.put(mnt, place, err)
 	}
 	if fstype == "proc" && r.pidns != nil || len(data) >= inside.MaxOptions {
-		return r.newMountSlowly(fstype, source, data, attrs)
+		mnt, err := r.newMountSlowly(fstype, source, data, attrs)
+		return r.put(mnt, place, err)
 	}
-	mnt, fs, err := r.in.NewMount(fstype, slices.Insert(slices.Clone(data), 0, "source="+source), attrs)
+	mnt, fs, err := r.in.NewMount(fstype, slices.Insert(slices.Clone(data), 0, "source="+source), attrs, place)
 	switch {
 	case err == nil:
 		return mnt, nil
@@ -41,6 +52,18 @@ func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int
 		return -1, unknownType(fstype, err)
 	}
 	return -1, r.refused(fstype, err)
+}
+
+// put attaches a new mount, if it has been made and is to be attached.
+func (r *Root) put(mnt, place int, err error) (int, error) {
+	if err != nil || place < 0 {
+		return mnt, err
+	}
+	if err := r.in.MoveMount(mnt, place); err != nil {
+		unix.Close(mnt)
+		return -1, err
+	}
+	return mnt, nil
 }
 
 // newMountSlowly is newMount call by call: for the procfs of another pid

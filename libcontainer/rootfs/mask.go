@@ -5,12 +5,45 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/inside"
 )
 
 // Mask hides the masked paths: a directory under an empty read-only tmpfs,
 // anything else under /dev/null.
 func (r *Root) Mask() error {
-	return each(r.cfg.Masked, "mask %s: %w", r.mask)
+	masked := r.cfg.Masked
+	for len(masked) > 0 { // as many at once as a program may have
+		some := masked[:min(len(masked), inside.MaxOpened)]
+		masked = masked[len(some):]
+		if err := r.maskSome(some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maskSome looks for all of the paths at once. If one cannot be looked for it
+// goes through them one by one.
+func (r *Root) maskSome(paths []string) error {
+	var names []string
+	for _, p := range paths {
+		names = append(names, relative(p))
+	}
+	places, err := r.in.OpenEach(r.fd, names, inRoot)
+	if err != nil {
+		return each(paths, "mask %s: %w", r.mask)
+	}
+	defer closeAll(places)
+	for i, place := range places {
+		if place < 0 {
+			continue
+		}
+		if err := r.maskPlace(place); err != nil {
+			return fmt.Errorf("mask %s: %w", paths[i], err)
+		}
+	}
+	return nil
 }
 
 // Readonly makes the read-only paths read-only.

@@ -126,20 +126,15 @@ func setPropagation(list []uintptr, set func(flags int, attr unix.MountAttr) err
 
 // mountFS mounts a new file system.
 func (r *Root) mountFS(m *config.Mount) error {
-	data := m.Data
-	if m.Type == "tmpfs" {
-		data = append(r.modeOf(m.Destination), data...)
-	}
-	if m.Type == "proc" || m.Type == "sysfs" {
-		if err := r.notALink(m); err != nil {
-			return err
-		}
-	}
-	place, err := r.target(m, true)
+	place, covers, err := r.targetFS(m)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(place)
+	data := m.Data
+	if m.Type == "tmpfs" && covers {
+		data = append(modeOf(place), data...)
+	}
 
 	set, readonly := m.Set, m.Set&unix.MOUNT_ATTR_RDONLY != 0
 	delay := m.Type == "tmpfs" && readonly
@@ -147,7 +142,11 @@ func (r *Root) mountFS(m *config.Mount) error {
 		set &^= unix.MOUNT_ATTR_RDONLY
 		data = slices.DeleteFunc(slices.Clone(data), func(option string) bool { return option == "ro" })
 	}
-	mnt, err := r.newMount(m.Type, m.Source, r.withLabel(m.Type, data), set)
+	on := place
+	if m.CopyUp || m.Type == "mqueue" {
+		on = -1 // it is not ready to be seen
+	}
+	mnt, err := r.mountAt(m.Type, m.Source, r.withLabel(m.Type, data), set, on)
 	if m.MayMiss && errors.Is(err, unix.ENOENT) {
 		return nil
 	}
@@ -160,14 +159,31 @@ func (r *Root) mountFS(m *config.Mount) error {
 	case m.Type == "mqueue":
 		err = errors.Join(r.ownQueues(mnt), r.labelRoot(mnt))
 	}
-	if err == nil {
-		err = r.in.MoveMount(mnt, place)
+	if on < 0 {
+		mnt, err = r.put(mnt, place, err)
 	}
 	if err != nil {
-		unix.Close(mnt)
 		return err
 	}
 	return r.afterAttach(mnt, m, delay)
+}
+
+// targetFS opens the place that a new file system goes to; covers says that
+// there was one already.
+func (r *Root) targetFS(m *config.Mount) (place int, covers bool, err error) {
+	if m.Type == "proc" || m.Type == "sysfs" {
+		place, err = r.notALink(m)
+	} else {
+		place, err = r.existing(m.Destination, true)
+	}
+	switch {
+	case err == nil:
+		return place, true, nil
+	case !errors.Is(err, unix.ENOENT):
+		return -1, false, &fieldError{"destination", err}
+	}
+	place, err = r.target(m, true)
+	return place, false, err
 }
 
 // ownQueues gives the directory of a new ipc namespace's message queues to the
@@ -201,39 +217,29 @@ func (r *Root) ownQueues(mnt int) error {
 
 // notALink refuses an image that leads the mount of a procfs or sysfs astray,
 // as runc and crun do: what is written below /proc and /sys, labels above all,
-// is taken to arrive in the kernel (CVE-2019-19921, CVE-2023-27561).
-func (r *Root) notALink(m *config.Mount) error {
+// is taken to arrive in the kernel (CVE-2019-19921, CVE-2023-27561). It gives
+// the place.
+func (r *Root) notALink(m *config.Mount) (int, error) {
 	dir, name := path.Split(m.Destination)
-	parent, err := r.open(dir, unix.O_PATH)
-	if errors.Is(err, unix.ENOENT) {
-		return nil
+	fd, err := r.in.OpenBelow(r.fd, relative(dir), name, inRoot)
+	if err != nil {
+		return -1, err
+	}
+	isDir, err := isDirectory(fd)
+	if err == nil && !isDir {
+		err = fmt.Errorf("filesystem %q must be mounted on ordinary directory, which %s is not", m.Type, m.Destination)
 	}
 	if err != nil {
-		return &fieldError{"destination", err}
+		unix.Close(fd)
+		return -1, err
 	}
-	defer unix.Close(parent)
-	fd, err := r.in.Openat2(parent, name, unix.O_PATH|unix.O_NOFOLLOW, 0, unix.RESOLVE_BENEATH)
-	if errors.Is(err, unix.ENOENT) {
-		return nil
-	}
-	if err != nil {
-		return &fieldError{"destination", err}
-	}
-	defer unix.Close(fd)
-	if dir, err := isDirectory(fd); err == nil && !dir {
-		return &fieldError{"destination", fmt.Errorf("filesystem %q must be mounted on ordinary directory, which %s is not", m.Type, m.Destination)}
-	}
-	return nil
+	return fd, nil
 }
 
 // modeOf is the option that gives a tmpfs the mode of the directory that it
 // covers, as runc does; an option of the configuration comes after it.
-func (r *Root) modeOf(p string) []string {
-	fd, err := r.open(p, unix.O_PATH)
-	if err != nil {
-		return nil // it is made; the kernel's default is 1777
-	}
-	defer unix.Close(fd)
+// Where there was none, the kernel's default does, 1777.
+func modeOf(fd int) []string {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil

@@ -26,13 +26,27 @@ func relative(p string) string {
 // place opens the path to mount something on, and makes it, with its parents,
 // if it is missing: as a directory or as an empty file.
 func (r *Root) place(p string, dir bool) (int, error) {
-	fd, err := r.open(p, unix.O_PATH)
+	fd, err := r.existing(p, dir)
 	if errors.Is(err, unix.ENOENT) {
-		fd, err = r.create(p, dir)
+		if fd, err = r.create(p, dir); err == nil {
+			fd, err = ofKind(fd, p, dir)
+		}
 	}
+	return fd, err
+}
+
+// existing is place of what must be there already.
+func (r *Root) existing(p string, dir bool) (int, error) {
+	fd, err := r.open(p, unix.O_PATH)
 	if err != nil {
 		return -1, err
 	}
+	return ofKind(fd, p, dir)
+}
+
+// ofKind gives fd back if it is a directory or is none, as wanted, and closes
+// it if not.
+func ofKind(fd int, p string, dir bool) (int, error) {
 	if isDir, err := isDirectory(fd); err != nil || isDir != dir {
 		unix.Close(fd)
 		if err != nil {
@@ -65,7 +79,16 @@ const maxLinks = 40
 // come to, and opens that with RESOLVE_NO_SYMLINKS, so a link put there in the
 // meantime is an error and not followed.
 func (r *Root) create(p string, dir bool) (int, error) {
-	done, todo := r.known(strings.Split(relative(p), "/"))
+	names := strings.Split(relative(p), "/")
+	if last := len(names) - 1; dir && !slices.ContainsFunc(names, isDots) {
+		parent := "./" + strings.Join(names[:last], "/")
+		fd, err := r.in.MakePlace(r.fd, parent, names[last], 0o755, inRoot|unix.RESOLVE_NO_SYMLINKS)
+		if err == nil {
+			return fd, nil
+		}
+		// Somebody was faster, or it is not that simple.
+	}
+	done, todo := r.known(names)
 	links := 0
 	for len(todo) > 0 {
 		name := todo[0]
@@ -100,7 +123,7 @@ func (r *Root) create(p string, dir bool) (int, error) {
 // saves the walk; done is empty if it is not that simple.
 func (r *Root) known(names []string) (done, todo []string) {
 	last := len(names) - 1
-	if last < 1 || slices.ContainsFunc(names, func(name string) bool { return name == "" || name == "." || name == ".." }) {
+	if last < 1 || slices.ContainsFunc(names, isDots) {
 		return nil, names
 	}
 	fd, err := r.openPlain(names[:last])
@@ -110,6 +133,10 @@ func (r *Root) known(names []string) (done, todo []string) {
 	unix.Close(fd)
 	return slices.Clone(names[:last]), names[last:]
 }
+
+// isDots says that a part of a path names nothing in the directory that it
+// stands in.
+func isDots(name string) bool { return name == "" || name == "." || name == ".." }
 
 // openPlain opens a path that has no links in it.
 func (r *Root) openPlain(names []string) (int, error) {

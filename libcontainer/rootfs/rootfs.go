@@ -25,6 +25,7 @@ import (
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
 	"github.com/mocker-runtime/mocker/libcontainer/inside"
+	"github.com/mocker-runtime/mocker/libcontainer/openat2"
 )
 
 // inRoot keeps a path of the container in the container.
@@ -144,9 +145,7 @@ func (r *Root) rootPlace() (int, error) {
 		return -1, fmt.Errorf("open the child's root: %w", err)
 	}
 	defer unix.Close(root)
-	fd, err = unix.Openat2(root, relative(r.cfg.Rootfs.Path), &unix.OpenHow{
-		Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_SYMLINKS,
-	})
+	fd, err = openat2.Open(root, relative(r.cfg.Rootfs.Path), unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return -1, fmt.Errorf("open: %w", err)
 	}

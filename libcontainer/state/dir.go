@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/lazyjson"
 )
 
 // ErrNotExist says that there is no container of that id.
@@ -38,6 +40,7 @@ const tries = 100
 type Dir struct {
 	root, id string
 	f        *os.File
+	types    lazyjson.Types
 }
 
 // Reserve creates the directory of a new container, and the root where it is
@@ -92,7 +95,7 @@ func Open(root, id string) (*Dir, error) {
 	if err := checkRoot(root); err != nil {
 		return nil, err
 	}
-	d := &Dir{root: root, id: id}
+	d := &Dir{root: root, id: id, types: lazyjson.Types{}}
 	fd, err := unix.Open(d.Path(""), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/mocker-runtime/mocker/libcontainer/config"
-	"github.com/mocker-runtime/mocker/libcontainer/lazyjson"
 	"golang.org/x/sys/unix"
 )
 
@@ -95,7 +94,7 @@ var ErrNoState = errors.New("no state.json")
 // old or the new one. The caller holds the lock.
 func (d *Dir) Save(st *State) error {
 	st.Format = Format
-	data, err := lazyjson.MarshalIndent(st, "  ")
+	data, err := d.types.Marshal(st)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", d.Path(stateFile), err)
 	}
@@ -147,7 +146,7 @@ func (d *Dir) load(name string) (*State, error) {
 		return nil, err
 	}
 	var st State
-	err = lazyjson.Unmarshal(data, &st)
+	err = d.types.Unmarshal(data, &st)
 	switch {
 	case err == nil && st.Format != Format:
 		err = fmt.Errorf("it has format %d, this mocker reads format %d", st.Format, Format)

@@ -14,12 +14,12 @@ import (
 var mayImport = map[string][]string{
 	".":                     {"commands", "libcontainer/seal"},
 	"commands":              {"libcontainer/lazyjson", "specconv", "libcontainer", "libcontainer/config", "libcontainer/console", "libcontainer/trace", "hooks", "hooks/network"},
-	"specconv":              {"libcontainer/config", "libcontainer/lazyjson", "libcontainer/seccomp"},
+	"specconv":              {"libcontainer/config", "libcontainer/lazyjson", "libcontainer/openat2", "libcontainer/seccomp"},
 	"hooks":                 {"libcontainer/config", "libcontainer/entry"},
 	"hooks/network":         {"hooks"},
 	"libcontainer":          {"libcontainer/*", "hooks"},
 	"libcontainer/config":   {},
-	"libcontainer/inside":   {"libcontainer/config", "libcontainer/ready", "libcontainer/trace"},
+	"libcontainer/inside":   {"libcontainer/config", "libcontainer/openat2", "libcontainer/ready", "libcontainer/trace"},
 	"libcontainer/trace":    {},
 	"libcontainer/lazyjson": {},
 	"libcontainer/nofile":   {}, // runs before main and knows of nothing
@@ -32,8 +32,9 @@ var mayImport = map[string][]string{
 	"libcontainer/devcg":    {},
 	"libcontainer/console":  {"libcontainer/config", "libcontainer/inside", "libcontainer/ready"},
 	"libcontainer/notify":   {"libcontainer/ready"},
+	"libcontainer/openat2":  {},
 	"libcontainer/ready":    {},
-	"libcontainer/rootfs":   {"libcontainer/config", "libcontainer/inside", "libcontainer/trace"},
+	"libcontainer/rootfs":   {"libcontainer/config", "libcontainer/inside", "libcontainer/openat2", "libcontainer/trace"},
 	"libcontainer/*":        {"libcontainer/config", "libcontainer/inside"},
 	"tests/*":               {"tests/*", "specconv"}, // black box: they need mocker's binary, and specs to change
 }
