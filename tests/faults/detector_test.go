@@ -18,7 +18,7 @@ import (
 // built with Go's race detector: races within mocker, not between two of them.
 func TestRaceDetector(t *testing.T) {
 	drive.UnderRaceDetector(t)
-	t.Run("one container", func(t *testing.T) { manyAtOnce(t, drive.Rounds(8, 3)) })
+	t.Run("one container", func(t *testing.T) { manyAtOnce(t, drive.Rounds(6, 3)) })
 	t.Run("many containers", func(t *testing.T) {
 		bundle, before := faultBundle(t)
 		drive.Edit(t, bundle, func(s *specs.Spec) {
@@ -27,7 +27,7 @@ func TestRaceDetector(t *testing.T) {
 			s.Hooks.CreateRuntime, s.Hooks.Poststart = []specs.Hook{hook("cat")}, []specs.Hook{hook("cat")}
 		})
 		stop := reapWhile(t)
-		lifecycles(t, bundle, uint64(time.Now().UnixNano()), 4, drive.Rounds(32, 6))
+		lifecycles(t, bundle, uint64(time.Now().UnixNano()), 4, drive.Rounds(24, 6))
 		stop()
 		before.untouched(t)
 	})
