@@ -182,7 +182,7 @@ func (n *creation) mount() error {
 		n.st.Mounts = ids
 		return n.c.dir.Save(n.st)
 	}
-	root, err := rootfs.New(n.in, n.cfg, rootfs.Host{Cgroups: dirs, PIDNS: n.entered.PID, Mounting: mounting})
+	root, err := rootfs.New(n.in, n.cfg, rootfs.Host{Cgroups: dirs, PIDNS: n.entered.PID, Unprivileged: Unprivileged, Mounting: mounting})
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,15 @@ func (r *Root) device(d *config.Device) error {
 		return r.bindDevice(d, dev)
 	}
 	if errors.Is(err, unix.EEXIST) {
-		err = r.sameDevice(parent, name, d.Mode, dev)
+		var st unix.Stat_t
+		if st, err = r.stat(parent, name); err != nil {
+			return err
+		}
+		// What bindDevice has made for the last container of this root.
+		if st.Mode&unix.S_IFMT == unix.S_IFREG && st.Size == 0 && r.noNodes() {
+			return r.bindDevice(d, dev)
+		}
+		err = sameDevice(&st, d.Mode, dev)
 	}
 	if err != nil {
 		return err
@@ -136,17 +144,26 @@ func (r *Root) bindDevice(d *config.Device, dev uint64) error {
 	return r.in.MoveMount(tree, place)
 }
 
-// sameDevice accepts a node that is there already if it is the one wanted.
-func (r *Root) sameDevice(parent int, name string, mode uint32, dev uint64) error {
+// noNodes says that no device node can be made here: in a user namespace.
+func (r *Root) noNodes() bool {
+	return r.cfg.Has(unix.CLONE_NEWUSER) || r.unprivileged()
+}
+
+// stat looks at what name is in a directory, a link itself.
+func (r *Root) stat(parent int, name string) (st unix.Stat_t, err error) {
 	fd, err := r.in.Openat2(parent, name, unix.O_PATH|unix.O_NOFOLLOW, 0, unix.RESOLVE_BENEATH)
 	if err != nil {
-		return err
+		return st, err
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return fmt.Errorf("stat %s: %w", name, err)
+		return st, fmt.Errorf("stat %s: %w", name, err)
 	}
+	return st, nil
+}
+
+// sameDevice accepts a node that is there already if it is the one wanted.
+func sameDevice(st *unix.Stat_t, mode uint32, dev uint64) error {
 	if st.Mode&unix.S_IFMT != mode&unix.S_IFMT || (mode&unix.S_IFMT != unix.S_IFIFO && st.Rdev != dev) {
 		return fmt.Errorf("something else is there (mode %#o, device %d:%d): %w",
 			st.Mode, unix.Major(st.Rdev), unix.Minor(st.Rdev), unix.EEXIST)

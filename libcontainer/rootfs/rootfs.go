@@ -39,6 +39,8 @@ type Root struct {
 	pidns   *os.File // pid namespace that is joined and the child not in; nil: its own
 	byChild bool     // the parent may not copy mounts: the child does
 
+	unprivileged func() bool // see Host
+
 	fd    int        // root of the rootfs's mount, O_PATH
 	proc  *Proc      // a procfs of our own
 	null  cover      // the host's /dev/null, for masked files
@@ -72,6 +74,10 @@ type Host struct {
 	Cgroups []CgroupDir
 	PIDNS   *os.File // the pid namespace that the container joins; nil: the child is in its own
 
+	// Unprivileged says whether mocker itself is an ordinary user, or in a user
+	// namespace.
+	Unprivileged func() bool
+
 	// Mounting is told the ids of mounts that appear on the rootfs in the
 	// caller's own mount namespace, before they do: see Unmount.
 	Mounting func(ids []uint64) error
@@ -81,7 +87,7 @@ type Host struct {
 // opens it. Nothing that happens there reaches the host from then on, unless
 // that namespace is the host's: then no more than the mount itself does.
 func New(in *inside.Child, cfg *config.Config, host Host) (*Root, error) {
-	r := &Root{in: in, cfg: cfg, cgroups: host.Cgroups, pidns: host.PIDNS, fd: -1, null: cover{fd: -1}, empty: cover{fd: -1}}
+	r := &Root{in: in, cfg: cfg, cgroups: host.Cgroups, pidns: host.PIDNS, unprivileged: host.Unprivileged, fd: -1, null: cover{fd: -1}, empty: cover{fd: -1}}
 	if !shares(cfg) {
 		if err := in.SetPropagation("/", unix.MS_SLAVE|unix.MS_REC); err != nil {
 			if errors.Is(err, unix.EPERM) {

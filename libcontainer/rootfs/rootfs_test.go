@@ -34,7 +34,7 @@ func newRoot(t *testing.T, cfg *config.Config) (root *Root, dir, canary string) 
 	}
 	cfg.Rootfs.Path = dir
 	cfg.Namespaces = []config.Namespace{{Flag: unix.CLONE_NEWNS}, {Flag: unix.CLONE_NEWPID}}
-	root, err = New(in, cfg, Host{})
+	root, err = New(in, cfg, Host{Unprivileged: func() bool { return false }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,6 +101,33 @@ func TestUserNamespace(t *testing.T) {
 	}
 }
 
+// TestDevicesOfUserNamespaceAgain: where no device node can be made the host's
+// are mounted, on files that are still there the next time. Anything else that
+// is there stays.
+func TestDevicesOfUserNamespaceAgain(t *testing.T) {
+	bundle := drive.Bundle(t, edits(drive.Sh("head -c 3 /dev/zero | wc -c"), mapped, func(s *specs.Spec) {
+		s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return strings.HasPrefix(m.Destination, "/dev") })
+	}))
+	dev := filepath.Join(bundle, "rootfs/dev")
+	if err := os.MkdirAll(dev, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(dev, 100000, 100000); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got := drive.OK(t, "run", "--bundle", bundle, newID(t)); got != "3\n" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dev, "zero"), []byte("the image's"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := drive.Run(t, "run", "--bundle", bundle, newID(t)); r.Code != 1 || !strings.Contains(r.Stderr, "device /dev/zero: something else is there") {
+		t.Errorf("with a file of the image's: %v", r)
+	}
+}
+
 // TestUserOfUserNamespace: ids and groups of the process are the container's.
 func TestUserOfUserNamespace(t *testing.T) {
 	coverage.Shows(t, "process.user.uid", "process.user.gid", "process.user.additionalGids")

@@ -66,6 +66,7 @@ type raceAttack struct {
 	edit func(*specs.Spec)        // what makes mocker go there
 	ways []way                    //
 	fell func(stdout string) bool // what the container says when the attack has worked; nil: never
+	half bool                     // a link in its place is refused
 }
 
 func raceAttacks(t *testing.T) []raceAttack {
@@ -111,7 +112,7 @@ func raceAttacks(t *testing.T) []raceAttack {
 				terminal(s)
 				withoutMount(s, "/dev", "/dev/shm", "/dev/mqueue")
 			}},
-		{name: "root of proc", cves: []string{"CVE-2019-19921", "CVE-2023-27561"}, vol: "/proc", at: "proc", ways: []way{byRun, inUserns},
+		{name: "root of proc", cves: []string{"CVE-2019-19921", "CVE-2023-27561"}, vol: "/proc", at: "proc", ways: []way{byRun, inUserns}, half: true,
 			edit: func(s *specs.Spec) { s.Linux.Sysctl = map[string]string{"net.ipv4.ip_default_ttl": "99"} }},
 	}
 }
@@ -166,6 +167,9 @@ func (a raceAttack) by(t *testing.T, w way) {
 		}
 	}
 	t.Logf("%d of %d were made, the others refused", made, rounds)
+	if !a.half && !drive.Others() && made < rounds/2 {
+		t.Errorf("only %d of %d were made: what refuses the others keeps the attack from being tried", made, rounds)
+	}
 	if now := value(t, ttl); now != ttlBefore {
 		harmed(t, "a sysctl of the host has changed to %s", now)
 		must(t, os.WriteFile(ttl, []byte(ttlBefore), 0))
