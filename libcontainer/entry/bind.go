@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"syscall"
 	"unsafe"
@@ -78,12 +79,16 @@ func Unbind(pid int) error {
 // Unbound calls f in a thread whose children, and whatever it executes, get
 // the processors that mocker was given, and its timers.
 func Unbound(f func()) {
-	Prompt(func() {
-		if memory.processors.bound && Unbind(0) == nil {
-			defer func() { _ = unix.SchedSetaffinity(0, &memory.processors.one) }()
-		}
-		f()
-	})
+	if !memory.processors.bound {
+		Prompt(f)
+		return
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if Unbind(0) == nil {
+		defer func() { _ = unix.SchedSetaffinity(0, &memory.processors.one) }()
+	}
+	Prompt(f)
 }
 
 // UnbindAll gives all of mocker the processors back: a thread that comes to be
