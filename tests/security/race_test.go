@@ -167,7 +167,7 @@ func (a raceAttack) by(t *testing.T, w way) {
 		}
 	}
 	t.Logf("%d of %d were made, the others refused", made, rounds)
-	if !a.half && !drive.Others() && made < rounds/2 {
+	if rounds >= 10 && !a.half && !drive.Others() && made < rounds/5 {
 		t.Errorf("only %d of %d were made: what refuses the others keeps the attack from being tried", made, rounds)
 	}
 	if now := value(t, ttl); now != ttlBefore {
