@@ -1,6 +1,7 @@
 package errors
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 
@@ -25,7 +26,8 @@ func cut(p *place) {
 		p.Fatal(err)
 	}
 	p.Cleanup(func() { p.write(name, string(data), 0o600) }) // runc needs it to delete
-	p.write(name, string(data[:len(data)/2]), 0o600)
+	half := data[:len(data)/2]
+	p.write(name, string(half[:bytes.LastIndexByte(half, ',')+1]), 0o600) // not within a word, whose end is another error
 }
 
 const useless = "read /run/mocker/$ID/state.json: unexpected end of JSON input (the container cannot be used any more, remove it with: mocker --root /run/mocker delete --force $ID)"
