@@ -81,10 +81,27 @@ var atTerminal = foreground{
 func leaveNothing(t *testing.T) {
 	t.Helper()
 	before := drive.TakeSnapshot(t)
+	had := stacks(t)
 	t.Cleanup(func() {
 		_ = os.Remove("/run/runc") // runc leaves its root behind, mocker does not
+		for _, file := range stacks(t) {
+			if !slices.Contains(had, file) {
+				t.Logf("dockerd has lost its patience with a containerd: %v", os.Remove(file))
+			}
+		}
 		before.Unchanged(t)
 	})
+}
+
+// stacks are the files that containerd has left of itself, as dockerd asks of one
+// that takes long to start.
+func stacks(t *testing.T) []string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(os.TempDir(), "containerd.*.stacks.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 // cgroupParent is the cgroup below which an engine puts those of its
