@@ -46,7 +46,7 @@ func (c *Cgroup) DestroyEmpty() bool {
 		return false
 	}
 	for _, dir := range c.dirs() {
-		if err := unix.Rmdir(dir); err != nil && gone(err) != nil {
+		if gone(unix.Rmdir(dir)) != nil {
 			return false
 		}
 		c.removeParent(dir)

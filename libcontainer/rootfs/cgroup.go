@@ -34,7 +34,7 @@ func (r *Root) mountCgroup(m *config.Mount) error {
 		return err
 	}
 	defer unix.Close(place)
-	tmpfs, err := r.mountOn(place, "tmpfs", "tmpfs", r.withLabel("tmpfs", []string{"mode=755"}), m.Set&^unix.MOUNT_ATTR_RDONLY)
+	tmpfs, err := r.mountAt("tmpfs", "tmpfs", r.withLabel("tmpfs", []string{"mode=755"}), m.Set&^unix.MOUNT_ATTR_RDONLY, place)
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,7 @@ func (r *Root) newMount(fstype, source string, data []string, attrs uint64) (int
 	return r.mountAt(fstype, source, data, attrs, -1)
 }
 
-// mountOn is newMount on the place that an fd stands for.
-func (r *Root) mountOn(place int, fstype, source string, data []string, attrs uint64) (int, error) {
-	return r.mountAt(fstype, source, data, attrs, place)
-}
-
+// mountAt is newMount on the place that an fd stands for; -1: nowhere.
 func (r *Root) mountAt(fstype, source string, data []string, attrs uint64, place int) (int, error) {
 	if source == "" {
 		source = fstype

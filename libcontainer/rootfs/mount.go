@@ -176,14 +176,14 @@ func (r *Root) targetFS(m *config.Mount) (place int, covers bool, err error) {
 	} else {
 		place, err = r.existing(m.Destination, true)
 	}
-	switch {
-	case err == nil:
-		return place, true, nil
-	case !errors.Is(err, unix.ENOENT):
+	covers = err == nil
+	if errors.Is(err, unix.ENOENT) {
+		place, err = r.missing(m.Destination, true)
+	}
+	if err != nil {
 		return -1, false, &fieldError{"destination", err}
 	}
-	place, err = r.target(m, true)
-	return place, false, err
+	return place, covers, nil
 }
 
 // ownQueues gives the directory of a new ipc namespace's message queues to the

@@ -28,11 +28,18 @@ func relative(p string) string {
 func (r *Root) place(p string, dir bool) (int, error) {
 	fd, err := r.existing(p, dir)
 	if errors.Is(err, unix.ENOENT) {
-		if fd, err = r.create(p, dir); err == nil {
-			fd, err = ofKind(fd, p, dir)
-		}
+		return r.missing(p, dir)
 	}
 	return fd, err
+}
+
+// missing is place of what is not there.
+func (r *Root) missing(p string, dir bool) (int, error) {
+	fd, err := r.create(p, dir)
+	if err != nil {
+		return -1, err
+	}
+	return ofKind(fd, p, dir)
 }
 
 // existing is place of what must be there already.
