@@ -27,7 +27,7 @@ func (c *Container) Delete(force bool) error {
 	if force {
 		_ = c.Trace.Step("stop hooks", c.stopHooks)
 	}
-	if err := c.Trace.Step("lock", func() error { return c.dir.Lock(patience) }); err != nil {
+	if err := c.lock(patience); err != nil {
 		if force && errors.Is(err, ErrNotExist) {
 			return nil // the create or start that was stopped has cleaned up
 		}

@@ -63,7 +63,7 @@ func (c *Container) lockAlive(verb string) (*state.State, string, error) {
 	if st, err := c.dir.Load(); err == nil && c.status(st) == Creating {
 		return nil, "", fmt.Errorf("cannot %s a container in the creating state: %q", verb, c.id)
 	}
-	if err := c.Trace.Step("lock", func() error { return c.dir.Lock(patience) }); err != nil {
+	if err := c.lock(patience); err != nil {
 		return nil, "", err
 	}
 	st, err := c.load()

@@ -27,7 +27,7 @@ func (c *Container) Start() error {
 	if err := c.Trace.Step("seal for hooks", c.sealForHooks); err != nil {
 		return err
 	}
-	if err := c.Trace.Step("lock", func() error { return c.dir.Lock(0) }); err != nil {
+	if err := c.lock(0); err != nil {
 		return err
 	}
 	defer func() { _ = c.dir.Unlock() }()
@@ -59,6 +59,11 @@ func (c *Container) Start() error {
 		return c.giveUp(st, fmt.Errorf("poststart hooks: %w", err))
 	}
 	return nil
+}
+
+// lock locks the container's directory, and waits for whoever has it.
+func (c *Container) lock(wait time.Duration) error {
+	return c.Trace.Step("lock", func() error { return c.dir.Lock(wait) })
 }
 
 // load reads the state, as a step.
