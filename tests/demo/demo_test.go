@@ -134,7 +134,7 @@ func TestDemoInterrupted(t *testing.T) {
 	term.Expect("4. ")
 	term.Type("\x03")
 	if code := term.Wait(); code != 130 && code != 1 {
-		t.Errorf("exit status %d", code)
+		t.Errorf("exit status %d:\n%s", code, term.Shown())
 	}
 	if strings.Contains(term.Shown(), "11. ") {
 		t.Error("the demo went on to its end")
