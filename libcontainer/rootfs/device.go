@@ -44,7 +44,9 @@ func (r *Root) Devices() error {
 	}
 	defer unix.Close(parent)
 	list := links[:]
-	if !r.exists("/proc/kcore") {
+	if there, err := r.exists("/proc/kcore"); err != nil {
+		return fmt.Errorf("link /dev/core: %w", err)
+	} else if !there {
 		list = list[:len(list)-1] // a kernel without it, as runc leaves it out
 	}
 	if done, err := r.in.Symlinksat(parent, list); err != nil {
@@ -171,13 +173,18 @@ func sameDevice(st *unix.Stat_t, mode uint32, dev uint64) error {
 	return nil
 }
 
-// exists reports whether a path of the container leads to something.
-func (r *Root) exists(p string) bool {
+// exists reports whether a path of the container leads to something. An error
+// is one that says nothing of it: no descriptor left, no memory.
+func (r *Root) exists(p string) (bool, error) {
 	fd, err := r.open(p, unix.O_PATH)
-	if err == nil {
+	switch {
+	case err == nil:
 		unix.Close(fd)
+		return true, nil
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.EACCES):
+		return false, nil
 	}
-	return err == nil
+	return false, err
 }
 
 // ptmx makes /dev/ptmx the one of the container's own devpts, whatever the
