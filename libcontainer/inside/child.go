@@ -45,9 +45,16 @@ func fork(r *region, text span, page uintptr) (pid uintptr, stack uintptr, errno
 	stack = uintptr(unsafe.Pointer(&old))
 	if text.end != 0 {
 		syscall.RawSyscall(syscall.SYS_MADVISE, page, userSpace, dontFork) // ENOMEM: not all of it is mapped
-		syscall.RawSyscall(syscall.SYS_MADVISE, text.start, text.end-text.start, doFork)
-		syscall.RawSyscall(syscall.SYS_MADVISE, uintptr(unsafe.Pointer(r)), unsafe.Sizeof(*r), doFork)
-		syscall.RawSyscall(syscall.SYS_MADVISE, stack&^(page-1)-page, 2*page, doFork)
+		for _, needed := range [...]span{
+			text,
+			{uintptr(unsafe.Pointer(r)), uintptr(unsafe.Pointer(r)) + unsafe.Sizeof(*r)},
+			{stack&^(page-1) - page, stack&^(page-1) + page},
+		} {
+			_, _, errno = syscall.RawSyscall(syscall.SYS_MADVISE, needed.start, needed.end-needed.start, doFork)
+			if errno != 0 {
+				return 0, stack, errno // the child could not live without
+			}
+		}
 	}
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
 	pid, _, errno = syscall.RawSyscall(sysClone3, uintptr(unsafe.Pointer(&r.clone)), unsafe.Sizeof(r.clone), 0)

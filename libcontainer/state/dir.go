@@ -76,7 +76,7 @@ func Reserve(root, id string) (*Dir, error) {
 		}
 		// A delete --force may take the directory away before it is locked.
 		if !errors.Is(err, ErrNotExist) {
-			return nil, err
+			return nil, errors.Join(err, os.Remove(path))
 		}
 	}
 	return nil, fmt.Errorf("create container directory %s: it was removed %d times in a row", path, tries)

@@ -18,7 +18,7 @@ func TestCallsFail(t *testing.T) {
 		t.Fatal("strace is missing: apt-get install strace")
 	}
 	bundle, before := faultBundle(t)
-	step := regexp.MustCompile(`^mocker: (create (state|container) directory|cgroup|birth|attach to cgroup|namespaces|session keyring|rootfs|` +
+	step := regexp.MustCompile(`^mocker: (create (state|container) directory|lock|cgroup|birth|attach to cgroup|namespaces|session keyring|rootfs|` +
 		`prestart hooks|change root|console|host name|sysctl|protect paths|find program|prepare process|save|seal)`)
 	for _, c := range []struct {
 		call  string
@@ -26,6 +26,7 @@ func TestCallsFail(t *testing.T) {
 		which []int // the K of each run; calls are counted for each thread
 	}{
 		{"clone3", "ENOSYS", []int{1}},
+		{"flock", "ENOLCK", []int{1}},
 		{"setsid", "EPERM", []int{1}},
 		{"mkdirat", "ENOSPC", []int{1, 2}},
 		{"mknodat", "ENOSPC", []int{1, 2, 4}},
