@@ -124,6 +124,10 @@ func (e *env) parsed(flags []cli.Flag) []cli.Flag {
 			list[i] = parsedSlice{f, f.Names()}
 		case listFlag:
 			list[i] = parsedSlice{f.StringSliceFlag, f.Names()}
+		case *cli.StringFlag:
+			list[i] = parsedFlag{f, names(f.Name, f.Aliases)}
+		case *cli.BoolFlag:
+			list[i] = parsedFlag{f, names(f.Name, f.Aliases)}
 		default:
 			list[i] = parsedFlag{f, f.Names()}
 		}
@@ -140,6 +144,8 @@ type parsedFlag struct {
 }
 
 func (f parsedFlag) Names() []string { return f.names }
+
+func names(name string, aliases []string) []string { return append([]string{name}, aliases...) }
 
 // parsedSlice is a parsedFlag that cli can tell what separates values.
 type parsedSlice struct {

@@ -10,14 +10,17 @@
 //
 // Before the runtime there is no heap, no stack that could grow, and no g.
 // Hence everything is nosplit, has what it needs in variables of the package,
-// and calls nothing but itself and RawSyscall6: TestCode disassembles it.
+// and calls nothing but itself, nofile and RawSyscall6: TestCode disassembles it.
 package entry
 
 import (
+	"runtime"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mocker-runtime/mocker/libcontainer/nofile"
 )
 
 // Mark is the variable of the environment that tells the second start what it
@@ -68,8 +71,8 @@ func (s *stack) at(i uint) *byte { return s[i%uint(len(s))] }
 
 // Early seals the program if one of its arguments may be a verb that enters a
 // container, which something has to follow. Where the word is something else,
-// an id for one, that costs a mount and no more. The runtime then finds timers
-// and processors as it is to use them.
+// an id for one, that costs a mount and no more. The runtime then finds timers,
+// processors and the limit of descriptors as it is to use them.
 //
 //go:nosplit
 //go:norace
@@ -86,6 +89,8 @@ func Early(s *stack) {
 	}
 	bind()
 	loosen()
+	nofile.Withhold()
+	runtime.MemProfileRate = 0 // the linker sees to that, but only after the first sample
 }
 
 // seal executes the program anew, sealed, if it is root's and is not yet.

@@ -30,10 +30,10 @@ func build(t *testing.T, arch string) string {
 // What runs before the runtime calls nothing of it.
 func TestCode(t *testing.T) {
 	callTo := regexp.MustCompile(`\b(?:CALL|BL) ([^\s]+)`)
-	allowed := regexp.MustCompile(`^(syscall\.RawSyscall6|internal/runtime/syscall(/linux)?\.Syscall6|github\.com/mocker-runtime/mocker/libcontainer/entry\.[a-zA-Z(*).]+)(\.abi0)?\(SB\)$`)
+	allowed := regexp.MustCompile(`^(syscall\.RawSyscall6|internal/runtime/syscall(/linux)?\.Syscall6|github\.com/mocker-runtime/mocker/libcontainer/(entry\.[a-zA-Z(*).]+|nofile\.(Withhold|prlimit)))(\.abi0)?\(SB\)$`)
 	for _, arch := range []string{"amd64", "arm64"} {
 		t.Run(arch, func(t *testing.T) {
-			dump, err := exec.Command("go", "tool", "objdump", "-s", `libcontainer/entry\.`, build(t, arch)).Output()
+			dump, err := exec.Command("go", "tool", "objdump", "-s", `libcontainer/(entry\.|nofile\.(Withhold|prlimit))`, build(t, arch)).Output()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,5 +112,34 @@ func TestLeftAlone(t *testing.T) {
 	cmd := exec.Command("unshare", "-m", "sh", "-ec", `mkdir "$1"; mount -t tmpfs tmpfs "$1"; cp "$0" "$1/target"; mount -o remount,ro "$1"; exec "$1/target" run x`, path, readonly)
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "|target|false|") {
 		t.Errorf("on a read-only file system: %s, %v", out, err)
+	}
+}
+
+// The limit of descriptors is withheld from the runtime, which cannot look into
+// cgroups then, and is given back; but a stdin that was closed is opened. (What
+// can be raised Go raises, to the hard limit or one less.)
+func TestNofile(t *testing.T) {
+	path := build(t, "")
+	for limits, want := range map[string]string{
+		"ulimit -Sn 64; ulimit -Hn 512": "64 512 511 512 /dev/null\n",
+		"ulimit -n 300":                 "300 300 300 300 /dev/null\n",
+		"ulimit -n 300; exec <&-":       "300 300 300 300 /dev/null\n",
+		"ulimit -Sn 3; ulimit -Hn 100":  "3 100 99 100 /dev/null\n",
+		"ulimit -Sn 2; ulimit -Hn 64":   "2 64 63 64 /dev/null\n",
+		"exec 3</ 4</ 5</; ulimit -n 6": "6 6 6 6 /dev/null\n",
+	} {
+		// A shell sets the limits, for os/exec would restore Go's own record.
+		out, err := exec.Command("sh", "-c", limits+`; exec "$0" nofile`, path).CombinedOutput()
+		if err != nil || string(out) != want {
+			t.Errorf("%s: got %q, %v, want %q", limits, out, err, want)
+		}
+	}
+	seen := filepath.Join(t.TempDir(), "seen")
+	if out, err := exec.Command("strace", "-f", "-o", seen, path, "nofile").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	calls, err := os.ReadFile(seen)
+	if err != nil || bytes.Contains(calls, []byte("/proc/self/mountinfo")) || !bytes.Contains(calls, []byte("EMFILE")) {
+		t.Errorf("the runtime looks into cgroups all the same, %v:\n%s", err, calls)
 	}
 }

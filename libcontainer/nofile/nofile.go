@@ -1,6 +1,6 @@
 // Package nofile keeps the RLIMIT_NOFILE that mocker was started with.
 //
-// It acts on the parent's side and only reads. Go's package syscall raises
+// It acts on the parent's side. Go's package syscall raises
 // the soft limit in its init and gives nobody the old value; a container
 // whose config.json sets no RLIMIT_NOFILE has to get that old value back, or
 // programs that close or poll every possible descriptor become slow in it.
@@ -18,11 +18,40 @@ type rlimit struct {
 	soft, hard uint64
 }
 
-// original is written by init alone.
-var original rlimit
+// original is written before main alone.
+var (
+	original rlimit
+	withheld bool
+)
+
+// few descriptors are enough for stdin, stdout and stderr, which the runtime
+// opens where they are closed.
+const few = 3
+
+// Withhold keeps the limit before the runtime starts, and leaves it room for no
+// file but the first three until this package's init gives it back. A runtime
+// that starts reads /proc/self/cgroup, /proc/self/mountinfo and the limits of the
+// cgroup (defaultGOMAXPROCSInit in its cgroup_linux.go), whatever it is told by
+// containermaxprocs or GOMAXPROCS: a fourteenth of the time of a short command.
+// It goes on as it does without a /proc.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func Withhold() {
+	if prlimit(nil, &original) != 0 || original.soft <= few {
+		return
+	}
+	less := rlimit{few, original.hard}
+	withheld = prlimit(&less, nil) == 0
+}
 
 func init() {
-	if prlimit(&original) != 0 {
+	if withheld {
+		prlimit(&original, nil) // which is within the hard limit as it was
+		return
+	}
+	if prlimit(nil, &original) != 0 {
 		// Only a seccomp filter around mocker can refuse the call. 1024
 		// and 4096 are the kernel's own first limits (INR_OPEN_CUR and
 		// INR_OPEN_MAX in linux/fs.h).
@@ -30,11 +59,11 @@ func init() {
 	}
 }
 
-// prlimit is prlimit64(0, RLIMIT_NOFILE, NULL, lim); it returns 0 or a
+// prlimit is prlimit64(0, RLIMIT_NOFILE, limit, old); it returns 0 or a
 // negative errno.
 //
 //go:noescape
-func prlimit(lim *rlimit) int64
+func prlimit(limit, old *rlimit) int64
 
 // Original returns the soft and the hard RLIMIT_NOFILE that mocker was
 // started with, as numbers of descriptors; ^uint64(0) is no limit.

@@ -86,11 +86,11 @@ type stat struct {
 
 func readStat(pid int) (stat, error) {
 	path := "/proc/" + strconv.Itoa(pid) + "/stat"
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return stat{}, err
+	data, err := readFile(unix.AT_FDCWD, path)
+	var st stat
+	if err == nil {
+		st, err = parseStat(data)
 	}
-	st, err := parseStat(data)
 	if err != nil {
 		return stat{}, fmt.Errorf("read %s: %w", path, err)
 	}

@@ -39,7 +39,7 @@ func UserRoot() string {
 // InUserNamespace reports whether this process is in a user namespace other
 // than the machine's, which maps every id to itself.
 func InUserNamespace() bool {
-	data, err := os.ReadFile("/proc/self/uid_map")
+	data, err := readFile(unix.AT_FDCWD, "/proc/self/uid_map")
 	return err == nil && strings.Join(strings.Fields(string(data)), " ") != "0 0 4294967295"
 }
 

@@ -134,7 +134,7 @@ func (d *Dir) Load() (*State, error) { return d.load(stateFile) }
 func (d *Dir) LoadPrevious() (*State, error) { return d.load(stateTemp) }
 
 func (d *Dir) load(name string) (*State, error) {
-	data, err := d.read(name)
+	data, err := readFile(int(d.f.Fd()), name)
 	if errors.Is(err, unix.ENOENT) {
 		if d.check() != nil {
 			return nil, d.errNotExist()
@@ -143,7 +143,7 @@ func (d *Dir) load(name string) (*State, error) {
 			d.id, ErrNoState, d.remedy())
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read %s: %w", d.Path(name), err)
 	}
 	var st State
 	err = d.types.Unmarshal(data, &st)
@@ -163,12 +163,14 @@ func (d *Dir) load(name string) (*State, error) {
 // maxGuess is more than a state takes.
 const maxGuess = 1 << 20
 
-func (d *Dir) read(name string) ([]byte, error) {
-	fd, err := unix.Openat(int(d.f.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+// readFile is os.ReadFile without the runtime's poller, which that sets up even
+// where there is nothing to poll.
+func readFile(dir int, name string) ([]byte, error) {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", d.Path(name), err)
+		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), d.Path(name))
+	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
 	var data bytes.Buffer
 	var st unix.Stat_t

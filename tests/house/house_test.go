@@ -22,8 +22,8 @@ var mayImport = map[string][]string{
 	"libcontainer/inside":   {"libcontainer/config", "libcontainer/openat2", "libcontainer/ready", "libcontainer/trace"},
 	"libcontainer/trace":    {},
 	"libcontainer/lazyjson": {},
-	"libcontainer/nofile":   {}, // runs before main and knows of nothing
-	"libcontainer/entry":    {}, // runs before the Go runtime
+	"libcontainer/nofile":   {},                      // runs before main and knows of nothing
+	"libcontainer/entry":    {"libcontainer/nofile"}, // runs before the Go runtime
 	"libcontainer/process":  {"libcontainer/config", "libcontainer/entry", "libcontainer/inside"},
 	"libcontainer/seal":     {"libcontainer/entry"},
 	"libcontainer/seccomp":  {"libcontainer/config"},
@@ -78,7 +78,7 @@ var raw = map[string]string{
 	"libcontainer/entry":  "runs before the Go runtime, and puts back what it has done there",
 	"libcontainer/inside": "the child lives on them",
 	"libcontainer/seal":   "re-executes mocker from a mount of its own",
-	"libcontainer/nofile": "reads the limit before the Go runtime raises it",
+	"libcontainer/nofile": "keeps the limit before the Go runtime raises it",
 }
 
 func TestRawSystemCalls(t *testing.T) {

@@ -15,7 +15,8 @@ var mutable = map[string]string{
 	"entry.memory":    "before the runtime there is no other",
 	"inside.births":   "the memory that it guards is that of the process",
 	"nofile.init":     "has to come before package syscall raises the limit",
-	"nofile.original": "written by that init alone",
+	"nofile.original": "written before main alone",
+	"nofile.withheld": "written before the runtime alone",
 	"seal.sealed":     "what Ensure found out, before anything else runs",
 	"trace.passed":    "in a build for tests alone, which there is no recorder to count for",
 }
