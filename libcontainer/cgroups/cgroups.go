@@ -100,10 +100,13 @@ func Open(cfg config.Cgroup, id string, rootless bool) (*Cgroup, error) {
 		return nil, err
 	}
 	for _, dir := range c.dirs() {
+		if !exists(dir) {
+			continue
+		}
 		if err := checkEmpty(dir); err != nil {
 			return nil, err
 		}
-		if cfg.Path != "" && exists(dir) {
+		if cfg.Path != "" {
 			c.found = append(c.found, dir)
 		}
 	}
