@@ -8,7 +8,7 @@ scripts=$PWD/scripts
 PATH=$PWD:$PATH:/usr/sbin:/sbin
 
 if ((EUID != 0)); then
-	echo "make demo must run as root: containers without root are not built yet" >&2
+	echo "make demo must run as root, for its network and limits; README.md shows a container without" >&2
 	exit 1
 fi
 

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if ((EUID != 0)); then
-	echo "make run must run as root: containers without root are not built yet" >&2
+	echo "make run must run as root, for its network and limits; README.md shows a container without" >&2
 	exit 1
 fi
 

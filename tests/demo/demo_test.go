@@ -192,7 +192,7 @@ func TestNeedsRoot(t *testing.T) {
 	before := drive.TakeSnapshot(t)
 	for script, verb := range map[string]string{"demo.sh": "demo", "shell.sh": "run"} {
 		r := drive.Exec(t, "setpriv", "--reuid", "65534", "--clear-groups", filepath.Join(dir, "scripts", script))
-		want := fmt.Sprintf("make %s must run as root: containers without root are not built yet\n", verb)
+		want := fmt.Sprintf("make %s must run as root, for its network and limits; README.md shows a container without\n", verb)
 		if r.Code != 1 || r.Stdout != "" || r.Stderr != want {
 			t.Errorf("%s: %v", script, r)
 		}
