@@ -1,6 +1,6 @@
-// The Go runtime would read the limits of the cgroup that mocker was called
-// in, to choose its number of threads. They are the caller's, not mocker's,
-// and the reading is paid for at each start.
+// The Go runtime would choose its number of threads by the limits of the cgroup
+// that mocker was called in, which are the caller's. That it does not even read
+// them is package nofile's doing, in a mocker that is built as the Makefile does.
 
 //go:debug containermaxprocs=0
 

@@ -145,6 +145,7 @@ type parsedFlag struct {
 
 func (f parsedFlag) Names() []string { return f.names }
 
+// names are what a flag's own Names gives, without a regular expression.
 func names(name string, aliases []string) []string { return append([]string{name}, aliases...) }
 
 // parsedSlice is a parsedFlag that cli can tell what separates values.
